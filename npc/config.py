@@ -1,0 +1,130 @@
+"""Every setting of the engine and the server, with its unit in its name.
+
+Values come from defaults, then an `npc.toml`, then `NPC_…` environment
+variables (`NPC_LLM__BACKEND=openai`), then the command line.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+Positive = Annotated[int, Field(gt=0)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TurnTaking(_Section):
+    """When a player's turn begins and ends."""
+
+    speech_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    start_ms: Positive = 64
+    """Speech of this length starts a turn (or, over a reply, a barge-in)."""
+    pause_ms: Positive = 96
+    """After this much silence the reply is begun, unheard."""
+    endpoint_ms: Positive = 200
+    """After this much silence the turn is over and the reply leaves."""
+    preroll_ms: Positive = 320
+    """Audio kept from before speech was detected."""
+    max_utterance_s: Positive = 120
+    barge_in_ms: Positive = 160
+    """Speech of this length over a reply interrupts it."""
+
+
+class Recognition(_Section):
+    model: str = "whisper-tiny.en"
+    n_threads: Positive = 2
+    partial_every_ms: Positive = 400
+    """How often the transcript is renewed while the player speaks."""
+
+
+class Knowledge(_Section):
+    model: str = "all-minilm-l6-v2"
+    n_passages: Annotated[int, Field(ge=0)] = 2
+    min_score: float = 0.25
+    """Cosine similarity under which a passage is not used, unless its words match."""
+
+
+class LanguageModelSettings(_Section):
+    backend: Literal["embedded", "openai"] = "embedded"
+    model: str = "smollm2-135m-instruct"
+    weights: Literal["int4", "int8", "bf16"] = "int8"
+    n_threads: Positive = 2
+    context_tokens: Positive = 2048
+    base_url: str = ""
+    """Of an OpenAI-compatible endpoint, with its /v1."""
+    api_key: str = ""
+    grammar: Literal["none", "gbnf", "guided", "llguidance"] = "gbnf"
+    """How the endpoint takes a grammar: llama.cpp's `grammar`, vLLM's structured outputs, or llguidance's Lark."""
+    timeout_s: Annotated[float, Field(gt=0)] = 20.0
+
+
+class Speaking(_Section):
+    engine: Literal["hibari", "coqui"] = "hibari"
+    model: str = ""
+    """For coqui: a model name of its catalog, or a folder."""
+    n_threads: Positive = 1
+
+
+class Server(_Section):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8765
+    token: str = ""
+    """When set, `session-start` must carry it."""
+    max_sessions: Positive = 64
+    max_message_bytes: Positive = 262_144
+    max_events_per_s: Positive = 100
+    max_audio_lead_s: Positive = 10
+    """Microphone audio that may arrive ahead of real time."""
+    send_queue: Positive = 256
+    """Events and audio frames waiting for a client that does not read."""
+    send_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    start_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    """How long a fresh connection may take to send `session-start`."""
+    metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """Prometheus metrics are served here when it is not 0."""
+
+
+class Budget(_Section):
+    """Milliseconds that each stage of a turn may take; the waterfall shows them beside the measured."""
+
+    endpoint: float = 200
+    asr: float = 200
+    retrieve: float = 30
+    prefill: float = 200
+    first_token: float = 40
+    first_clause: float = 200
+    tts: float = 60
+    voice_to_voice: float = 1000
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="NPC_", env_nested_delimiter="__", toml_file="npc.toml", extra="ignore", frozen=True
+    )
+
+    turn_taking: TurnTaking = TurnTaking()
+    recognition: Recognition = Recognition()
+    knowledge: Knowledge = Knowledge()
+    llm: LanguageModelSettings = LanguageModelSettings()
+    speaking: Speaking = Speaking()
+    server: Server = Server()
+    budget: Budget = Budget()
+    models_dir: Path | None = None
+    """A folder of models to use as it is, instead of the cache."""
+    characters_dir: Path | None = None
+    """Characters beside the ones that ship."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)

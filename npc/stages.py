@@ -1,0 +1,67 @@
+"""What the engine asks of each stage. A stage needs no base class: these are protocols.
+
+Real ones live in `npc.asr`, `npc.knowledge`, `npc.llm`, `npc.tts` and
+`npc.turntaking`; scripted ones for tests in `npc.testing`.
+"""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from typing import Protocol
+
+from npc.turn import ChatMessage, GenerationEnd, Grammar, Passage, Samples, Sampling, Speech, TextPiece, Transcript, Voice
+
+
+class VoiceActivityStream(Protocol):
+    """The voice activity of one microphone."""
+
+    async def push(self, frame: Samples) -> float:
+        """Probability of speech in `frame`, [512] at 16 kHz (32 ms). Frames arrive in order."""
+        ...
+
+    def reset(self) -> None: ...
+
+
+class VoiceActivity(Protocol):
+    def open(self) -> VoiceActivityStream: ...
+
+
+class Recogniser(Protocol):
+    async def transcribe(self, audio: Samples, *, is_final: bool) -> Transcript:
+        """Words in `audio`, [n] at 16 kHz. Finals go before partials. Silence gives an empty text."""
+        ...
+
+
+class Retriever(Protocol):
+    """Looks things up in what one character knows."""
+
+    async def retrieve(self, query: str, n: int) -> tuple[Passage, ...]:
+        """At most `n` passages, best first; none where nothing is near enough."""
+        ...
+
+
+class LanguageModel(Protocol):
+    async def prefill(self, messages: Sequence[ChatMessage]) -> int:
+        """Read `messages` into the cache ahead of need; the number of tokens that were new."""
+        ...
+
+    def generate(
+        self, messages: Sequence[ChatMessage], sampling: Sampling, grammar: Grammar | None = None
+    ) -> AsyncGenerator[TextPiece | GenerationEnd, None]:
+        """Write the assistant's next message. Closing the generator stops the work within one step.
+
+        Raises StageError when the model or its endpoint fails; GenerationEnd comes last, once.
+        """
+        ...
+
+
+class Synthesiser(Protocol):
+    @property
+    def rate_hz(self) -> int: ...
+
+    @property
+    def voices(self) -> Mapping[str, str]:
+        """Names that `Voice.name` may have, each with a line that describes how it sounds."""
+        ...
+
+    def speak(self, text: str, voice: Voice) -> AsyncGenerator[Speech, None]:
+        """Speak one clause, in one or more parts. Text with nothing to say yields nothing."""
+        ...

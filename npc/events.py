@@ -41,6 +41,7 @@ class SessionStart(Event):
     player: Annotated[str, Field(max_length=64)] = "player"
     token: str | None = None
     scene: Scene | None = Field(default=None, description="What is around the character; its own YAML's scene if absent")
+    reply: Literal["speech", "text"] = Field(default="speech", description="`text`: words and actions without audio")
 
 
 class PlayerText(Event):
@@ -48,6 +49,12 @@ class PlayerText(Event):
 
     type: Literal["text"] = "text"
     text: Annotated[str, Field(min_length=1, max_length=2000)]
+
+
+class SpeechStart(Event):
+    """A push-to-talk key went down: what follows is speech until `speech-end`, whatever the pauses in it."""
+
+    type: Literal["speech-start"] = "speech-start"
 
 
 class SpeechEnd(Event):
@@ -93,7 +100,7 @@ class SessionEnd(Event):
 
 
 ClientEvent = Annotated[
-    SessionStart | PlayerText | SpeechEnd | SceneUpdate | ActionResult | Playback | Interrupt | SessionEnd,
+    SessionStart | PlayerText | SpeechStart | SpeechEnd | SceneUpdate | ActionResult | Playback | Interrupt | SessionEnd,
     Field(discriminator="type"),
 ]
 
@@ -120,7 +127,7 @@ class SpeechStarted(Event):
 
 
 class SpeechStopped(Event):
-    """The player's turn is over; a reply is coming."""
+    """The player's turn is over. A reply follows unless the final transcript is empty."""
 
     type: Literal["speech-stopped"] = "speech-stopped"
     turn: Turn
@@ -151,7 +158,7 @@ class PassagesEvent(Event):
 
 
 class ReplyStarted(Event):
-    """Reply audio follows."""
+    """The character answers: words and audio follow."""
 
     type: Literal["reply-started"] = "reply-started"
     turn: Turn
@@ -192,7 +199,11 @@ class ActionEvent(Event):
 
 
 class ReplyEnded(Event):
-    """No more of this reply comes. After `interrupted`, drop what is not yet played."""
+    """The reply is over for the ear: it was played to its end (as reported, or in real time), or broken off.
+
+    After `interrupted` and `failed`, drop what is not yet played. The last audio
+    frame of a reply is flagged; it may arrive long before this event.
+    """
 
     type: Literal["reply-ended"] = "reply-ended"
     turn: Turn

@@ -1,0 +1,24 @@
+"""What characters can do: declared in Python or YAML, compiled to a grammar with the scene, read back from a reply.
+
+A declaration (`declare`) becomes an `ActionSpec`; a `library` holds those of
+many files; `grammar` makes the language of replies; `markup` splits a reply
+into words and calls; `nominate` notices that the player asks for an action.
+"""
+
+from npc.actions.grammar import compile_reply_grammar
+from npc.actions.markup import Act, Piece, Rejected, ReplyParser, Say, parse_call, render_call
+from npc.actions.spec import PLAYER, ActionSpec, Parameter
+
+__all__ = [
+    "PLAYER",
+    "Act",
+    "ActionSpec",
+    "Parameter",
+    "Piece",
+    "Rejected",
+    "ReplyParser",
+    "Say",
+    "compile_reply_grammar",
+    "parse_call",
+    "render_call",
+]

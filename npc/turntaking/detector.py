@@ -1,0 +1,182 @@
+"""When a player's turn begins, may be over, goes on, and is over. Decides, and does nothing else.
+
+Fed the probability of speech frame by frame, it answers with events in the
+order  SpeechStarted (Pause Resumed)* [Pause] TurnEnded,  over and over. All
+positions count samples of the microphone's stream at 16 kHz. How much silence
+ends a turn is asked of `patience` at every frame of a silence.
+
+    quiet ──voiced for start_ms──→ speech ──silent for pause_ms──→ pause ──silent for patience──→ quiet
+                                     ↑──────voiced for start_ms──────┘
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from npc.config import TurnTaking
+from npc.turn import HEARING_RATE_HZ
+
+HYSTERESIS = 0.15
+"""Speech that was detected goes on down to this much below the threshold."""
+
+END_LAG_MS = 48
+"""How long silero's probability stays up after the last sound: median 65 ms to the end of its last voiced frame, over
+60 clips of four synthesisers' voices and of people, of which half a frame is rounding."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechStarted:
+    """The player speaks. `speech_start_sample` is where the sound began, `at_sample` where that was sure."""
+
+    at_sample: int
+    speech_start_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """The turn may be over: the reply may be begun, unheard."""
+
+    at_sample: int
+    speech_end_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """The player went on: what was begun at the pause is void."""
+
+    at_sample: int
+
+
+@dataclass(frozen=True, slots=True)
+class TurnEnded:
+    """The turn is over. `speech_end_sample` is the best estimate of the true last sample of speech."""
+
+    at_sample: int
+    speech_end_sample: int
+    reason: Literal["silence", "released", "too-long"] = "silence"
+
+
+TurnEvent = SpeechStarted | Pause | Resumed | TurnEnded
+
+
+@dataclass(frozen=True, slots=True)
+class Lull:
+    """The silence that `patience` judges."""
+
+    speech_ms: float
+    """From the start of the turn to its last sound."""
+    silence_ms: float
+
+
+Patience = Callable[[Lull], float]
+"""How many milliseconds of silence end the turn, as things stand."""
+
+
+class TurnDetector:
+    def __init__(self, settings: TurnTaking, patience: Patience | None = None) -> None:
+        self._settings = settings
+        self._patience: Patience = patience or (lambda lull: settings.endpoint_ms)
+        self._n_heard = 0
+        self._phase: Literal["quiet", "speech", "pause"] = "quiet"
+        self._turn_start = 0
+        self._voiced_end = 0  # of the last voiced frame
+        self._burst_start: int | None = None  # of the current run of voiced frames
+
+    @property
+    def is_in_turn(self) -> bool:
+        return self._phase != "quiet"
+
+    @property
+    def n_heard(self) -> int:
+        """Samples pushed so far."""
+        return self._n_heard
+
+    def push(self, probability: float, n_samples: int, *, over_reply: bool = False) -> tuple[TurnEvent, ...]:
+        """The next frame, `n_samples` long. Over a reply, a turn takes `barge_in_ms` of speech to start."""
+        frame_start = self._n_heard
+        self._n_heard += n_samples
+        if self._is_voiced(probability):
+            if self._burst_start is None:
+                self._burst_start = frame_start
+        else:
+            self._burst_start = None
+        match self._phase:
+            case "quiet":
+                return self._wait_for_speech(self._settings.barge_in_ms if over_reply else self._settings.start_ms)
+            case _ if self._n_heard - self._turn_start >= self._settings.max_utterance_s * HEARING_RATE_HZ:
+                return (self._end_turn("too-long"),)
+            case "speech":
+                return self._follow_speech()
+            case "pause":
+                return self._wait_out_pause()
+
+    def end_now(self) -> tuple[TurnEvent, ...]:
+        """The player let go of the talk key. Ends the turn, even one that was about to start; none is no error."""
+        if self._phase != "quiet":
+            return (self._end_turn("released"),)
+        if self._burst_start is None:
+            return ()
+        return (*self._start_turn(self._burst_start), self._end_turn("released"))
+
+    def reset(self) -> None:
+        """Forget a turn that is going on; the sample count goes on."""
+        self._phase = "quiet"
+        self._burst_start = None
+
+    def _is_voiced(self, probability: float) -> bool:
+        threshold = self._settings.speech_threshold
+        return probability >= (threshold if self._burst_start is None else max(threshold - HYSTERESIS, threshold / 2))
+
+    def _wait_for_speech(self, start_ms: float) -> tuple[TurnEvent, ...]:
+        if self._burst_start is None or _ms(self._n_heard - self._burst_start) < start_ms:
+            return ()
+        return self._start_turn(self._burst_start)
+
+    def _follow_speech(self) -> tuple[TurnEvent, ...]:
+        if self._burst_start is not None:
+            self._voiced_end = self._n_heard
+            return ()
+        if self._silence_ms() < self._settings.pause_ms:
+            return ()
+        self._phase = "pause"
+        return (Pause(self._n_heard, self._speech_end), *self._end_if_silent())
+
+    def _wait_out_pause(self) -> tuple[TurnEvent, ...]:
+        if self._burst_start is None:
+            return self._end_if_silent()
+        # Maybe speech, maybe a click: the turn neither ends nor goes on before that is known.
+        if _ms(self._n_heard - self._burst_start) < self._settings.start_ms:
+            return ()
+        self._phase = "speech"
+        self._voiced_end = self._n_heard
+        return (Resumed(self._n_heard),)
+
+    def _start_turn(self, start: int) -> tuple[TurnEvent, ...]:
+        self._phase = "speech"
+        self._turn_start = start
+        self._voiced_end = self._n_heard
+        return (SpeechStarted(self._n_heard, start),)
+
+    def _end_if_silent(self) -> tuple[TurnEvent, ...]:
+        silence_ms = self._silence_ms()
+        lull = Lull(_ms(self._speech_end - self._turn_start), silence_ms)
+        return (self._end_turn("silence"),) if silence_ms >= self._patience(lull) else ()
+
+    def _end_turn(self, reason: Literal["silence", "released", "too-long"]) -> TurnEnded:
+        ended = TurnEnded(self._n_heard, self._speech_end, reason)
+        self.reset()
+        return ended
+
+    @property
+    def _speech_end(self) -> int:
+        """The true last sample of speech, as far as frames tell."""
+        if self._burst_start is not None:
+            return self._n_heard
+        return max(self._voiced_end - END_LAG_MS * HEARING_RATE_HZ // 1000, self._turn_start)
+
+    def _silence_ms(self) -> float:
+        return _ms(self._n_heard - self._speech_end)
+
+
+def _ms(n_samples: int) -> float:
+    return n_samples * 1e3 / HEARING_RATE_HZ

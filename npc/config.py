@@ -44,8 +44,14 @@ class Recognition(_Section):
 class Knowledge(_Section):
     model: str = "all-minilm-l6-v2"
     n_passages: Annotated[int, Field(ge=0)] = 2
-    min_score: float = 0.25
-    """Cosine similarity under which a passage is not used, unless its words match."""
+    lexical_weight: Annotated[float, Field(ge=0)] = 0.5
+    """A passage's score is its cosine similarity to the question plus this times the share of the question's words."""
+    min_score: float = 0.35
+    """Passages that score less are not used."""
+    min_share_of_best: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Passages that score less than this share of the best one's score are not used."""
+    context_weight: Annotated[float, Field(ge=0, le=1)] = 0.8
+    """What a match of the question together with the player's previous one counts."""
 
 
 class LanguageModelSettings(_Section):
@@ -79,11 +85,12 @@ class Server(_Section):
     max_events_per_s: Positive = 100
     max_audio_lead_s: Positive = 10
     """Microphone audio that may arrive ahead of real time."""
-    send_queue: Positive = 256
-    """Events and audio frames waiting for a client that does not read."""
     send_timeout_s: Annotated[float, Field(gt=0)] = 10.0
+    """How long a client may leave what it is sent unread."""
     start_timeout_s: Annotated[float, Field(gt=0)] = 10.0
     """How long a fresh connection may take to send `session-start`."""
+    keepalive_s: Annotated[float, Field(gt=0)] = 20.0
+    """How often a client is pinged, and how long it may take to answer."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Prometheus metrics are served here when it is not 0."""
 

@@ -33,8 +33,11 @@ class Recogniser(Protocol):
 class Retriever(Protocol):
     """Looks things up in what one character knows."""
 
-    async def retrieve(self, query: str, n: int) -> tuple[Passage, ...]:
-        """At most `n` passages, best first; none where nothing is near enough."""
+    async def retrieve(self, query: str, n: int, context: str = "") -> tuple[Passage, ...]:
+        """At most `n` passages, best first; none where nothing is near enough.
+
+        `context` is the player's previous utterance, for questions such as "and how deep is it?".
+        """
         ...
 
 

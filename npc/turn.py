@@ -38,6 +38,7 @@ class Passage:
     file: str
     heading: str
     score: float = 0.0
+    """How well it matched what was asked: cosine similarity plus the weighted share of words; 0 before a search."""
 
 
 @dataclass(frozen=True, slots=True)

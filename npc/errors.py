@@ -12,13 +12,35 @@ A message says what was found, where, and what would be right. `code` is the
 word that clients see in an `error` event (docs/protocol.md lists them).
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Mistake:
+    """What a writer got wrong in a file, and where; lines and columns count from 1."""
+
+    file: str
+    line: int
+    column: int
+    message: str
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}:{self.column}: {self.message}"
+
 
 class NpcError(Exception):
     code = "internal"
 
 
 class ConfigError(NpcError):
+    """`mistakes` holds every one that was found, where the cause is a file that people write."""
+
     code = "bad-config"
+
+    def __init__(self, message: str = "", mistakes: Sequence[Mistake] = ()) -> None:
+        super().__init__(message or "\n".join(map(str, mistakes)))
+        self.mistakes = tuple(mistakes)
 
 
 class CharacterError(ConfigError):

@@ -1,0 +1,48 @@
+"""A character as its folder describes it: who speaks, how, of what and with which actions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from npc.actions.spec import ActionSpec
+from npc.config import TurnTaking
+from npc.turn import Sampling, Voice
+from npc.world import Scene
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A model exchange; `npc` may hold calls, written as the grammar writes them."""
+
+    player: str
+    npc: str
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    id: str
+    """The name of its folder."""
+    folder: Path
+    name: str
+    role: str
+    """In a few words: "blacksmith of Ashford"."""
+    persona: str
+    voice: Voice
+    style: str = ""
+    greeting: str = ""
+    goals: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+    emotions: tuple[str, ...] = ()
+    actions: tuple[ActionSpec, ...] = ()
+    examples: tuple[Example, ...] = ()
+    scene: Scene = field(default_factory=Scene)
+    """What is around until the game says otherwise."""
+    knowledge: tuple[Path, ...] = ()
+    """Markdown files."""
+    turn_taking: Mapping[str, float] = field(default_factory=dict)
+    """What differs from the settings, by the names of `npc.config.TurnTaking`."""
+    sampling: Sampling = field(default_factory=Sampling)
+
+    def turn_taking_over(self, settings: TurnTaking) -> TurnTaking:
+        """The settings with this character's own in place of theirs."""
+        return settings.model_copy(update=dict(self.turn_taking))

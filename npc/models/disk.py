@@ -39,10 +39,9 @@ def disk_errors(name: str, folder: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in _FULL:
             raise disk_full(name, folder, f"the disk is full ({error.strerror})") from error
-        if isinstance(error, PermissionError):
+        if error.filename:  # network errors are OSErrors as well, but have none
             raise ModelError(
-                f"{name}: {error.filename or folder} cannot be written ({error.strerror}); "
-                "set NPC_HOME to a folder that can"
+                f"{name}: {error.filename} cannot be used ({error.strerror}); set NPC_HOME to a folder that can be written"
             ) from error
         raise
 

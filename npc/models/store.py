@@ -20,7 +20,7 @@ from typing import Literal
 from npc.errors import ModelError
 
 from . import hub, wheel
-from .catalog import Kind, Model, catalog, entry
+from .catalog import Catalog, Kind, Model, catalog
 from .disk import check_space, disk_errors, sha256_of
 from .progress import Doing, Progress, Step, quiet
 
@@ -49,12 +49,20 @@ class ModelStore:
     """`home` is the cache folder: by default NPC_HOME, or the user's cache folder.
 
     `models_dir` holds folders named as models are, used as they are before anything else is looked at.
+    `known` is the catalog; another one than what ships pins a studio's own wheels.
     """
 
-    def __init__(self, home: Path | None = None, models_dir: Path | None = None, progress: Progress = quiet) -> None:
+    def __init__(
+        self,
+        home: Path | None = None,
+        models_dir: Path | None = None,
+        progress: Progress = quiet,
+        known: Catalog | None = None,
+    ) -> None:
         self.home = (home or default_home()).expanduser().absolute()
         self.models_dir = models_dir.expanduser().absolute() if models_dir else None
         self._progress = progress
+        self._known = known or catalog()
         if self.models_dir and not self.models_dir.is_dir():
             raise ModelError(f"the models' folder {self.models_dir} does not exist; --models wants a folder of models")
 
@@ -64,16 +72,17 @@ class ModelStore:
         if found is not None:
             return found
         if hub.is_hub_id(name):
-            return hub.fetch(name, self._progress)
-        model = entry(name)
+            with _interrupts(name):
+                return hub.fetch(name, self._progress)
+        model = self._entry(name)
         with self._making(model) as work:
             # another process may have made it while this one waited for the lock
             return self._cached(model) or self._make(model, work)
 
     def pull(self, name: str) -> Path:
         """As `ensure`, but a cached model whose files are damaged is made anew."""
-        if name in catalog() and self._named_folder(name) is None:
-            model = entry(name)
+        if name in self._known and self._named_folder(name) is None:
+            model = self._entry(name)
             with self._making(model) as work:
                 if (folder := self._cached(model)) and not _faults(folder, _receipt(folder), _silent):
                     return folder
@@ -86,7 +95,7 @@ class ModelStore:
             return found
         if hub.is_hub_id(name):
             return hub.cached(name)
-        return self._cached(entry(name))
+        return self._cached(self._entry(name))
 
     def derived(self, name: str, key: str) -> Path:
         """A cache folder for what is made from a model (quantised weights), `key` saying which form.
@@ -110,7 +119,7 @@ class ModelStore:
         if folder is None:
             raise ModelError(f"{name} is not in {self.home}; `npc models pull {name}` fetches it")
         expected = _receipt(folder)
-        if not expected and (model := catalog().get(name)) and not model.convert:
+        if not expected and (model := self._known.get(name)) and not model.convert:
             expected = {file.path: (file.n_bytes, file.sha256) for file in model.files}
         if not expected:
             raise ModelError(f"{name}: no checksums are known for {folder}, so it cannot be verified")
@@ -123,7 +132,7 @@ class ModelStore:
     def status(self) -> list[ModelStatus]:
         """Every model of the catalog and where it is."""
         rows = []
-        for model in catalog().values():
+        for model in self._known.values():
             folder = self._named_folder(model.name)
             cached = None if folder else self._cached(model)
             rows.append(
@@ -139,6 +148,15 @@ class ModelStore:
                 )
             )
         return rows
+
+    def _entry(self, name: str) -> Model:
+        try:
+            return self._known[name]
+        except KeyError:
+            raise ModelError(
+                f"model {name!r} is unknown; the catalog has {', '.join(self._known)}. "
+                "A Hugging Face id is written org/name, and a folder of your own as a path (./name)"
+            ) from None
 
     def _named_folder(self, name: str) -> Path | None:
         """What the user points at: a model in `models_dir`, or a path in place of a name."""
@@ -177,7 +195,7 @@ class ModelStore:
             # a folder here while the lock is ours belongs to a process that died
             shutil.rmtree(works, ignore_errors=True)
             stack.callback(shutil.rmtree, works, ignore_errors=True)
-            works.mkdir()
+            works.mkdir(exist_ok=True)
             yield Path(tempfile.mkdtemp(dir=works))
 
     def _make(self, model: Model, work: Path) -> Path:
@@ -247,7 +265,7 @@ def _interrupts(name: str) -> Iterator[None]:
         yield
     except KeyboardInterrupt as interrupt:
         raise FetchInterruptedError(
-            f"{name}: interrupted; nothing was kept. Run `npc models pull {name}` to fetch it again"
+            f"{name}: the fetch was interrupted, so the model is not there; `npc models pull {name}` fetches it again"
         ) from interrupt
 
 

@@ -42,15 +42,15 @@ TIMBRES: Mapping[str, Timbre] = MappingProxyType(
     {
         "heart": Timbre("plain and friendly, a woman"),
         "gruff": Timbre(
-            "low and rough, a man who works with his hands", 0.56, 0.9, 0.86, 0.04, 0.5, roughness=0.5, speed=0.97
+            "low and rough, a man who works with his hands", 0.6, 0.9, 0.86, 0.04, 0.5, roughness=0.5, speed=0.97
         ),
         "deep": Timbre("very low and slow, a large man", 0.47, 0.85, 0.79, 0.03, -1.5, speed=0.93),
         "warm": Timbre("even and friendly, a man", 0.64, 1.0, 0.87, 0.04, -0.5),
-        "lad": Timbre("light and quick, a young man", 0.76, 1.1, 0.92, 0.02, speed=1.05),
+        "lad": Timbre("light and quick, a young man", 0.73, 1.15, 0.91, 0.02, speed=1.05),
         "stern": Timbre("low, level and clear, a woman in command", 0.83, 0.7, 0.96, tilt_db=0.7, speed=0.97),
         "bright": Timbre("high and lively, a young woman", 1.22, 1.15, 1.08, tilt_db=1.0, speed=1.05, gain_db=-1.5),
-        "elder": Timbre("thin and unhurried, an old woman", 0.9, 0.75, 0.99, 0.3, roughness=0.15, speed=0.86),
-        "whispery": Timbre("hushed, more breath than voice", 0.92, 0.9, 0.98, 0.85, speed=0.94, gain_db=1.5),
+        "elder": Timbre("thin and unhurried, an old woman", 1.08, 0.75, 1.05, 0.25, -0.7, roughness=0.15, speed=0.86),
+        "whispery": Timbre("hushed, more breath than voice", 0.9, 0.9, 0.98, 0.9, 0.5, speed=0.94, gain_db=1.5),
         "sprite": Timbre("small and quick, hardly human", 1.55, 1.2, 1.2, speed=1.08, gain_db=-1.8),
     }
 )

@@ -4,11 +4,16 @@ Values come from defaults, then an `npc.toml`, then `NPC_…` environment
 variables (`NPC_LLM__BACKEND=openai`), then the command line.
 """
 
+import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from npc.errors import ConfigError
+from npc.explain import explain
 
 Positive = Annotated[int, Field(gt=0)]
 
@@ -36,6 +41,8 @@ class TurnTaking(_Section):
 
 class Recognition(_Section):
     model: str = "whisper-tiny.en"
+    language: str = "en"
+    """A code such as `de` for a multilingual model, or `auto` to detect it in every utterance."""
     n_threads: Positive = 2
     partial_every_ms: Positive = 400
     """How often the transcript is renewed while the player speaks."""
@@ -110,7 +117,7 @@ class Budget(_Section):
 
 class Settings(BaseSettings):
     model_config = SettingsConfigDict(
-        env_prefix="NPC_", env_nested_delimiter="__", toml_file="npc.toml", extra="ignore", frozen=True
+        env_prefix="NPC_", env_nested_delimiter="__", toml_file="npc.toml", extra="forbid", frozen=True
     )
 
     turn_taking: TurnTaking = TurnTaking()
@@ -135,3 +142,34 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(
+    config: Path | None = None,
+    overrides: Mapping[str, Any] | None = None,  # as the command line gave them; validated here
+) -> Settings:
+    """Settings from `overrides` ({"llm": {"backend": "openai"}}; None leaves a value alone), the environment and a file.
+
+    The file is `config`, else an npc.toml in the working directory where there is one.
+    Raises ConfigError naming the setting that is wrong.
+    """
+    file = config or Path("npc.toml")
+    if config is not None and not config.is_file():
+        raise ConfigError(f"{config}: there is no such file")
+
+    class FromFile(Settings):
+        model_config = SettingsConfigDict(toml_file=file)
+
+    try:
+        return FromFile(**_given(overrides or {}))
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{file}: this is not TOML: {error}") from error
+    except ValidationError as error:
+        where = f"settings ({file}, NPC_… in the environment, or options)"
+        raise ConfigError(f"{where}: {explain(error, Settings)}") from error
+
+
+def _given(overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what was left open."""
+    given = {key: _given(value) if isinstance(value, Mapping) else value for key, value in overrides.items()}
+    return {key: value for key, value in given.items() if value is not None and value != {}}

@@ -1,12 +1,12 @@
 """Binary frames: audio with a small header.
 
-    offset  size  field
-    0       1     kind: 1 microphone, 2 reply speech
-    1       1     flags: bit 0 set on the last frame of a reply
-    2       2     reserved, 0
-    4       4     turn (0 for the microphone), unsigned, little-endian
-    8       8     first sample, unsigned, little-endian
-    16      …     PCM, 16 bits, little-endian, interleaved
+offset  size  field
+0       1     kind: 1 microphone, 2 reply speech
+1       1     flags: bit 0 set on the last frame of a reply
+2       2     reserved, 0
+4       4     turn (0 for the microphone), unsigned, little-endian
+8       8     first sample, unsigned, little-endian
+16      …     PCM, 16 bits, little-endian, interleaved
 """
 
 import struct
@@ -19,7 +19,15 @@ from npc.turn import Samples
 
 MICROPHONE, REPLY = 1, 2
 LAST = 1
-_HEADER = struct.Struct("<BBHIQ")
+HEADER = (
+    ("kind", "B", "1 microphone (from the client), 2 reply speech (from the server)"),
+    ("flags", "B", "bit 0 is set on the last frame of a reply, which is empty; other bits are 0"),
+    ("reserved", "H", "0"),
+    ("turn", "I", "the turn that a reply belongs to; 0 for the microphone"),
+    ("first_sample", "Q", "how many samples came before this frame's first: of the reply, or of the microphone"),
+)
+"""The header's fields in order: name, struct format, meaning."""
+_HEADER = struct.Struct("<" + "".join(code for _, code, _ in HEADER))
 HEADER_BYTES = _HEADER.size
 
 

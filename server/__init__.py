@@ -5,6 +5,6 @@ A connection is a receive loop and an emit loop around a session of the engine;
 every error that they can be told.
 """
 
-from .app import NpcServer
+from .app import NpcServer, check_address, until_signalled
 
-__all__ = ["NpcServer"]
+__all__ = ["NpcServer", "check_address", "until_signalled"]

@@ -2,14 +2,17 @@
 
     async with NpcServer(engine, settings.server) as server:
         print(server.url)
-        await stop.wait()
+        await until_signalled()
 
 Leaving the block stops accepting, tells every client good-bye (close code 1001)
 and returns within a couple of seconds, whatever the clients do.
 """
 
 import asyncio
+import errno
 import logging
+import signal
+import socket
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
@@ -20,6 +23,7 @@ from websockets.typing import Subprotocol
 
 from npc.clock import Clock, MonotonicClock
 from npc.config import Server as ServerSettings
+from npc.errors import ConfigError
 from npc.events import PROTOCOL
 
 from . import health
@@ -37,7 +41,7 @@ WRITE_BUFFER_BYTES = 32_768
 
 
 class NpcServer:
-    """Serves `engine` on `settings.host` and `.port` (0: any free one). Entering raises OSError when it is taken."""
+    """Serves `engine` on `settings.host` and `.port` (0: any free one). Entering raises ConfigError when it cannot."""
 
     def __init__(self, engine: Engine, settings: ServerSettings, clock: Clock | None = None) -> None:
         self.metrics = Metrics()
@@ -68,7 +72,7 @@ class NpcServer:
 
     async def __aenter__(self) -> Self:
         settings = self._settings
-        self._server = await serve(
+        listening = serve(
             self._serve_client,
             settings.host,
             settings.port,
@@ -83,12 +87,16 @@ class NpcServer:
             close_timeout=CLOSE_TIMEOUT_S,
             logger=logging.getLogger("npc.server.websocket"),
         )
+        try:
+            self._server = await listening
+        except OSError as error:
+            raise cannot_listen(error, settings.host, settings.port, "port") from error
         if settings.metrics_port:
             try:
                 _, self._stop_metrics = self.metrics.serve(settings.host, settings.metrics_port)
-            except OSError:
+            except OSError as error:
                 await self._close()
-                raise
+                raise cannot_listen(error, settings.host, settings.metrics_port, "metrics_port") from error
         return self
 
     async def __aexit__(
@@ -103,11 +111,14 @@ class NpcServer:
         if self._server is not None:
             self._server.close(code=Close.GOING_AWAY, reason="the server is shutting down")
             try:
-                async with asyncio.timeout(2 * CLOSE_TIMEOUT_S):
+                async with asyncio.timeout(1.5 * CLOSE_TIMEOUT_S):
                     await self._server.wait_closed()
-            except TimeoutError:  # a connection that never finished its handshake, or a session that does not end
+            except TimeoutError:  # a client that does not read, or never finished its handshake
+                for websocket in tuple(self._server.all_connections):
+                    websocket.transport.abort()
                 for task in tuple(self._server.handler_tasks):
                     task.cancel()
+                await self._server.wait_closed()
         if self._stop_metrics is not None:
             await asyncio.to_thread(self._stop_metrics)
             self._stop_metrics = None
@@ -118,3 +129,37 @@ class NpcServer:
     def _answer_plain(self, websocket: ServerConnection, request: Request) -> Response | None:
         is_ready = self._server is not None and self._server.is_serving()
         return health.answer(request, self.n_sessions, self._seats.n_seats, is_ready)
+
+
+async def until_signalled() -> None:
+    """Return at the first Ctrl-C or SIGTERM; a second one ends the program in the usual way."""
+    loop = asyncio.get_running_loop()
+    signalled = asyncio.Event()
+    previous = {
+        number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(signalled.set))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        await signalled.wait()
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def check_address(host: str, port: int) -> None:
+    """Raises ConfigError when nothing can listen there, so that it is known before the models are loaded."""
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise cannot_listen(error, host, port, "port") from error
+
+
+def cannot_listen(error: OSError, host: str, port: int, setting: str) -> ConfigError:
+    match error.errno:
+        case errno.EADDRINUSE:
+            why = f"it is taken, perhaps by another `npc serve`; choose another {setting}, or 0 for any free one"
+        case errno.EACCES:
+            why = f"this user may not; choose a {setting} of 1024 or more"
+        case _:
+            why = f"{error.strerror or error}; is '{host}' an address of this machine?"
+    return ConfigError(f"cannot listen on {host}:{port}: {why}")

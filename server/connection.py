@@ -34,7 +34,7 @@ E = TypeVar("E", bound=Exception)
 MIN_FRAME_S = 0.002
 """The least that a binary frame counts for, so that a flood of empty ones is one."""
 FAREWELL_S = 1.0
-"""How long a client that is refused may take to read why."""
+"""How long a client may take to read why it is refused, and again to answer the closing."""
 
 
 class Session(Protocol):
@@ -165,7 +165,7 @@ class Connection:
                 break
             await self._send(item)
         await running  # a session that failed gets no plain good-bye
-        await self._websocket.close(Close.NORMAL)
+        await self._close(Close.NORMAL)
 
     async def _send(self, item: ServerEvent | AudioFrame) -> None:
         limit_s = self._settings.send_timeout_s
@@ -191,16 +191,28 @@ class Connection:
 
     async def _refuse(self, refusal: Refusal) -> None:
         """Say why, as far as the client still listens, and close."""
+        event = ErrorEvent(code=refusal.code, message=str(refusal), fatal=True)
+        self._metrics.sent(event)
         with contextlib.suppress(ConnectionClosed, TimeoutError):
             async with asyncio.timeout(FAREWELL_S):
-                event = ErrorEvent(code=refusal.code, message=str(refusal), fatal=True)
                 await self._websocket.send(event.model_dump_json())
-                self._metrics.sent(event)
-        closing = asyncio.create_task(self._websocket.close(refusal.closes_with, refusal.code))
+        async with asyncio.TaskGroup() as farewell:
+            farewell.create_task(self._close(refusal.closes_with, refusal.code))
+            farewell.create_task(self._ignore())
+
+    async def _close(self, code: Close, reason: str = "") -> None:
+        """Close the websocket; a client that takes no good-bye is cut off."""
+        try:
+            async with asyncio.timeout(FAREWELL_S):
+                await self._websocket.close(code, reason)
+        except TimeoutError:  # what was sent before is still in the way
+            self._websocket.transport.abort()
+
+    async def _ignore(self) -> None:
+        """Read on until the connection is closed: the client's good-bye comes behind what was under way."""
         with contextlib.suppress(ConnectionClosed):
             async for _ in self._websocket:
-                pass  # what was already under way; the client's good-bye is behind it
-        await closing
+                pass
 
 
 def _first(group: ExceptionGroup[E]) -> E:

@@ -71,7 +71,7 @@ class ScriptedSession:
         )
 
     def hear(self, pcm: bytes) -> None:
-        if not self.heard:
+        if pcm and not self.heard:
             self._outbox.put(SpeechStarted(turn=self._turn + 1))
         self.heard += pcm
 
@@ -172,6 +172,7 @@ class ScriptedEngine:
     def __init__(self, *characters: str) -> None:
         self.characters = dict.fromkeys(characters or ("mira", "kenji", "ada"))
         self.sessions: list[ScriptedSession] = []
+        self.has_session = asyncio.Event()
 
     def open(self, start: SessionStart) -> ScriptedSession:
         if start.character not in self.characters:
@@ -179,13 +180,14 @@ class ScriptedEngine:
             raise InputError(f"no character '{start.character}'; have {have}", "unknown-character")
         session = ScriptedSession(start, f"s{len(self.sessions) + 1}")
         self.sessions.append(session)
+        self.has_session.set()
         return session
 
 
 async def main(port: int) -> None:
-    from npc.cli.serve import until_signalled
+    from npc.server import NpcServer, until_signalled
+
     from npc.config import Server
-    from npc.server import NpcServer
 
     async with NpcServer(ScriptedEngine(), Server(port=port)) as server:
         print(server.url, flush=True)

@@ -54,6 +54,7 @@ from .reply import Reply
 FRAME_MS = 20
 """Microphone audio leaves in frames of this length when a recording is streamed."""
 MAX_FRAME_MS = 1000
+CLOSE_TIMEOUT_S = 2.0
 MAX_UNREAD = 2048
 """Messages kept for a reader that is busy elsewhere: more than a minute of a reply."""
 
@@ -296,7 +297,11 @@ async def connect(
                 reporting.cancel()
                 await asyncio.wait({reporting})
     finally:
-        await websocket.close()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await websocket.close()
+        except TimeoutError:
+            websocket.transport.abort()
 
 
 async def _open(url: str) -> ClientConnection:
@@ -308,7 +313,7 @@ async def _open(url: str) -> ClientConnection:
             compression=None,
             max_size=None,
             max_queue=MAX_UNREAD,
-            close_timeout=2,
+            close_timeout=CLOSE_TIMEOUT_S,
             proxy=None if is_local else True,
         )
     except InvalidStatus as refused:

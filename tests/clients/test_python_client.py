@@ -1,15 +1,11 @@
-import asyncio
-
 import numpy as np
 import pytest
+from npc.client import connect
+from npc.server import NpcServer
 from scripted_engine import ScriptedEngine
 
-from npc.client import ConnectionLost, Reply, ServerRefused, connect
 from npc.config import Server
-from npc.events import AudioInput, Playback, ReplyEnded, SceneUpdate
-from npc.frames import AudioFrame
-from npc.server import NpcServer
-from npc.world import Entity, Scene
+from npc.events import AudioInput
 
 
 @pytest.fixture

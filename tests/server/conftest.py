@@ -1,5 +1,7 @@
 """A server of scripted characters on a free port, and ways to reach it."""
 
+import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
@@ -7,11 +9,11 @@ from typing import Any
 
 import pytest
 import websockets
+from npc.server import NpcServer
 from scripted_engine import ScriptedEngine
 from websockets.asyncio.client import ClientConnection
 
 from npc.config import Server
-from npc.server import NpcServer
 
 
 @dataclass
@@ -30,8 +32,6 @@ class Running:
     @asynccontextmanager
     async def talking(self, character: str = "mira", **fields: Any) -> AsyncIterator[ClientConnection]:
         """A bare websocket whose session is open and said so."""
-        import json
-
         async with self.connect() as websocket:
             await websocket.send(json.dumps({"type": "session-start", "character": character, **fields}))
             assert json.loads(await websocket.recv())["type"] == "session-ready"
@@ -58,3 +58,10 @@ def start_server() -> Start:
 async def running(start_server: Start) -> AsyncIterator[Running]:
     async with start_server() as running:
         yield running
+
+
+@pytest.fixture
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port: int = listening.getsockname()[1]
+    return port

@@ -1,0 +1,1 @@
+"""Speech to words. `whisper` runs any CTranslate2 Whisper on just the utterance; `trust` says when that went wrong."""

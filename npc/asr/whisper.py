@@ -1,0 +1,179 @@
+"""Whisper through CTranslate2 (faster-whisper's model files), run on the utterance and not on 30 s.
+
+Audio plus a second of silence goes through mel features, encoder and a greedy
+decoder. A text that cannot be trusted (`trust`) is decoded again with the full
+window that Whisper was trained on. Partials take two short jobs, so that a
+final can pass between them, and never the full window.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from npc.asr.pieces import pieces
+from npc.asr.trust import Decoded, find_loop, is_doubtful, is_looping, is_silence, token_limit
+from npc.config import Recognition
+from npc.errors import ConfigError, ModelError
+from npc.turn import HEARING_RATE_HZ, Samples, Transcript
+from npc.worker import NORMAL, URGENT, Worker
+
+if TYPE_CHECKING:
+    from ctranslate2 import StorageView
+    from faster_whisper import WhisperModel
+
+PADDING_MS = 1000
+QUIETEST_PEAK = 1e-3
+"""Audio that never exceeds this (-60 dB) is silence, whatever Whisper makes of it."""
+SHORTEST_MS = 60
+_WINDOW_FRAMES = 3000
+_HOP = 160
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What was made of one piece, and of which window."""
+
+    decoded: Decoded
+    window: Literal["utterance", "full"] = "utterance"
+
+
+class WhisperRecogniser:
+    """Implements `npc.stages.Recogniser`."""
+
+    def __init__(self, model: "WhisperModel", language: str, worker: Worker, padding_ms: int = PADDING_MS) -> None:
+        """`language` is a code such as "en", or "auto" to detect it in every utterance."""
+        from faster_whisper.tokenizer import Tokenizer
+        from faster_whisper.transcribe import get_suppressed_tokens
+
+        self._model = model
+        self._worker = worker
+        self._padding = padding_ms * HEARING_RATE_HZ // 1000
+        is_multilingual = model.model.is_multilingual
+        self._detects = is_multilingual and language == "auto"
+        self._tokenizer = Tokenizer(
+            model.hf_tokenizer, is_multilingual, "transcribe", "en" if language == "auto" else language
+        )
+        self._suppressed = list(get_suppressed_tokens(self._tokenizer, [-1]))
+
+    @classmethod
+    def load(cls, folder: Path, settings: Recognition, worker: Worker | None = None) -> "WhisperRecogniser":
+        """From a CTranslate2 Whisper folder; raises ModelError when it is none, ConfigError for a wrong language."""
+        from faster_whisper import WhisperModel
+
+        if not (folder / "model.bin").is_file():
+            raise ModelError(f"{folder}: holds no model.bin; a CTranslate2 Whisper model is wanted")
+        try:
+            model = WhisperModel(
+                str(folder), device="cpu", compute_type="int8", cpu_threads=settings.n_threads, local_files_only=True
+            )
+        except (RuntimeError, ValueError) as error:
+            raise ModelError(f"{folder}: cannot be loaded as a Whisper model ({error})") from error
+        known = model.supported_languages
+        if settings.language != "auto" and settings.language not in known:
+            raise ConfigError(
+                f"recognition.language: '{settings.language}' is not known to {folder.name}; "
+                + ("it knows English only" if known == ["en"] else f"it knows {', '.join(known)}, or say 'auto'")
+            )
+        return cls(model, settings.language, worker or Worker("asr"))
+
+    async def transcribe(self, audio: Samples, *, is_final: bool) -> Transcript:
+        audio_ms = len(audio) * 1e3 / HEARING_RATE_HZ
+        if audio_ms < SHORTEST_MS or np.abs(audio).max() < QUIETEST_PEAK:
+            return Transcript("", is_final, audio_ms, no_speech_prob=1.0)
+        heard = [
+            await (self._final(piece) if is_final else self._partial(piece)) for piece in pieces(audio) if len(piece)
+        ]
+        return _join(heard, is_final, audio_ms)
+
+    def close(self) -> None:
+        self._worker.close()
+
+    async def _final(self, audio: Samples) -> Heard:
+        return await self._worker.run(lambda: self._hear(audio), URGENT)
+
+    async def _partial(self, audio: Samples) -> Heard:
+        encoded = await self._worker.run(lambda: self._encode(self._features(audio)), NORMAL)
+        decoded = await self._worker.run(lambda: self._decode(encoded, len(audio)), NORMAL)
+        return Heard(_silence(decoded) if is_doubtful(decoded) else decoded)
+
+    def _hear(self, audio: Samples) -> Heard:
+        features = self._features(audio)
+        quick = self._decode(self._encode(features), len(audio))
+        if is_silence(quick):
+            return Heard(_silence(quick))
+        if not is_doubtful(quick):
+            return Heard(quick)
+        full = self._decode(self._encode(_to_window(features)), len(audio))
+        if is_silence(full):
+            return Heard(_silence(full), "full")
+        if is_looping(full):
+            return Heard(self._without_loop(full), "full")
+        return Heard(full, "full")
+
+    def _features(self, audio: Samples) -> Samples:
+        """Log-mel features [80, frames], a frame each 10 ms, of `audio` and the silence behind it."""
+        features: Samples = self._model.feature_extractor(np.pad(audio, (0, self._padding)), padding=0)
+        return features[:, :_WINDOW_FRAMES]
+
+    def _encode(self, features: Samples) -> "StorageView":
+        return self._model.encode(features)
+
+    def _decode(self, encoded: "StorageView", n_samples: int) -> Decoded:
+        tokenizer = self._tokenizer
+        prompt = [*self._start(encoded), tokenizer.no_timestamps]
+        limit = token_limit(n_samples / HEARING_RATE_HZ)
+        result = self._model.model.generate(
+            encoded,
+            [prompt],
+            beam_size=1,
+            max_length=len(prompt) + limit,
+            suppress_tokens=self._suppressed,
+            return_scores=True,
+            return_no_speech_prob=True,
+        )[0]
+        tokens = tuple(result.sequences_ids[0])
+        return Decoded(
+            tokens=tokens,
+            text=tokenizer.decode(tokens).strip(),
+            # The score is the mean over the tokens; the end token counts, too.
+            mean_logprob=result.scores[0] * len(tokens) / (len(tokens) + 1),
+            no_speech_prob=result.no_speech_prob,
+            reached_limit=len(tokens) >= limit,
+        )
+
+    def _start(self, encoded: "StorageView") -> list[int]:
+        if not self._detects:
+            return list(self._tokenizer.sot_sequence)
+        language, _ = self._model.model.detect_language(encoded)[0][0]
+        return [self._tokenizer.sot, self._model.hf_tokenizer.token_to_id(language), self._tokenizer.transcribe]
+
+    def _without_loop(self, decoded: Decoded) -> Decoded:
+        """What was said before the decoder began to repeat itself, and the repeated words once."""
+        loop = find_loop(decoded.tokens)
+        if loop is None:
+            return decoded
+        start, unit = loop
+        tokens = decoded.tokens[: start + unit]
+        return replace(decoded, tokens=tokens, text=self._tokenizer.decode(tokens).strip())
+
+
+def _silence(decoded: Decoded) -> Decoded:
+    return replace(decoded, tokens=(), text="")
+
+
+def _to_window(features: Samples) -> Samples:
+    return np.pad(features, ((0, 0), (0, _WINDOW_FRAMES - features.shape[1])))
+
+
+def _join(heard: list[Heard], is_final: bool, audio_ms: float) -> Transcript:
+    weights = [len(piece.decoded.tokens) + 1 for piece in heard]
+    return Transcript(
+        text=" ".join(piece.decoded.text for piece in heard if piece.decoded.text),
+        is_final=is_final,
+        audio_ms=audio_ms,
+        mean_logprob=float(np.average([piece.decoded.mean_logprob for piece in heard], weights=weights)),
+        no_speech_prob=min(piece.decoded.no_speech_prob for piece in heard),
+        window="full" if any(piece.window == "full" for piece in heard) else "utterance",
+    )

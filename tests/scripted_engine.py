@@ -54,6 +54,8 @@ class ScriptedSession:
         self.id = session_id
         self.start = start
         self.received: list[ClientEvent] = []
+        self.arrivals: asyncio.Queue[ClientEvent] = asyncio.Queue()
+        """The same, to wait for."""
         self.heard = bytearray()
         self.is_running = False
         self.has_ended = asyncio.Event()
@@ -77,6 +79,7 @@ class ScriptedSession:
 
     def handle(self, event: ClientEvent) -> None:
         self.received.append(event)
+        self.arrivals.put_nowait(event)
         match event:
             case SessionStart():
                 raise InputError("the session has started", "already-started")

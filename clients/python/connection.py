@@ -185,13 +185,14 @@ class NpcConnection:
                         self._playback.feed(item)
                 case ReplyEnded(turn=turn):
                     self._drop(turn)
+                    self._collected_turn = max(self._collected_turn, turn)
                 case _:
                     pass
             return item
         raise StopAsyncIteration
 
     async def reply(self, *, wait_until: Literal["over", "received"] = "over") -> Reply:
-        """Gather the next turn: the first that no earlier call has returned.
+        """Gather the next turn: the first that no earlier call has returned and whose end was not yet read.
 
         Returns when the reply was played to its end (as reported, or in real time) or
         broken off, or already when all of it has arrived. Raises ServerRefused when the
@@ -203,7 +204,7 @@ class NpcConnection:
                 raise ServerRefused(event.code, event.message)
             reply.add(event)
             if reply.is_over or (wait_until == "received" and reply.is_received):
-                self._collected_turn = reply.turn or self._collected_turn
+                self._collected_turn = max(self._collected_turn, reply.turn or 0)
                 return reply
         raise ConnectionLost("the connection ended before the reply did")
 

@@ -146,6 +146,7 @@ class Connection:
             try:
                 if isinstance(message, str):
                     self._count_event()
+                    log.debug("%s hears %s", self._name, message)
                     session.handle(read_event(message))
                 else:
                     pcm = read_audio(message, audio)
@@ -169,9 +170,12 @@ class Connection:
 
     async def _send(self, item: ServerEvent | AudioFrame) -> None:
         limit_s = self._settings.send_timeout_s
+        message = item.pack() if isinstance(item, AudioFrame) else item.model_dump_json()
+        if isinstance(message, str):
+            log.debug("%s says %s", self._name, message)
         try:
             async with asyncio.timeout(limit_s):
-                await self._websocket.send(item.pack() if isinstance(item, AudioFrame) else item.model_dump_json())
+                await self._websocket.send(message)
         except TimeoutError:
             raise Refusal(
                 "slow-client", f"nothing was read for {limit_s:g} s; read faster, or on a task of its own"

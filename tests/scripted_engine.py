@@ -6,16 +6,19 @@ action; anything else is answered with "You said: …". Speech is answered at
 `speech-end`, with how much of it was heard. Every reply's audio is the loudness
 that the player's name ends in, so that mixed-up sessions are seen.
 
-    python tests/scripted_engine.py PORT     # a server of it, until it is signalled
+    python tests/scripted_engine.py --port 0     # `npc serve` with this engine
 """
 
 import asyncio
 import itertools
 import sys
+import types
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
+from npc.config import Settings
 from npc.errors import InputError
 from npc.events import (
     ActionEvent,
@@ -171,11 +174,25 @@ class ScriptedSession:
         return itertools.count(0, FRAME_SAMPLES) if is_endless else iter(range(0, 3 * FRAME_SAMPLES, FRAME_SAMPLES))
 
 
+@dataclass(frozen=True)
+class ScriptedCharacter:
+    id: str
+    role: str = "character of a script"
+
+    @property
+    def name(self) -> str:
+        return self.id.title()
+
+
 class ScriptedEngine:
     def __init__(self, *characters: str) -> None:
-        self.characters = dict.fromkeys(characters or ("mira", "kenji", "ada"))
+        self.characters = {name: ScriptedCharacter(name) for name in characters or ("mira", "kenji", "ada")}
         self.sessions: list[ScriptedSession] = []
         self.has_session = asyncio.Event()
+
+    @classmethod
+    async def load(cls, settings: Settings, progress: object) -> "ScriptedEngine":
+        return cls()
 
     def open(self, start: SessionStart) -> ScriptedSession:
         if start.character not in self.characters:
@@ -186,16 +203,23 @@ class ScriptedEngine:
         self.has_session.set()
         return session
 
+    async def close(self) -> None:
+        print("the engine is closed", flush=True)
 
-async def main(port: int) -> None:
-    from npc.server import NpcServer, until_signalled
 
-    from npc.config import Server
+def main() -> None:
+    """`npc serve` as it is, but for the engine."""
+    import typer
 
-    async with NpcServer(ScriptedEngine(), Server(port=port)) as server:
-        print(server.url, flush=True)
-        await until_signalled()
+    from npc.cli.serve import serve
+
+    engine = types.ModuleType("npc.engine")
+    vars(engine)["Engine"] = ScriptedEngine
+    sys.modules["npc.engine"] = engine
+    app = typer.Typer()
+    app.command()(serve)
+    app()
 
 
 if __name__ == "__main__":
-    asyncio.run(main(int(sys.argv[1])))
+    main()

@@ -281,8 +281,8 @@ async def test_playback_reports_reach_the_session_up_to_the_end_of_the_reply(url
             if isinstance(event, AudioFrame) and event.is_last:
                 break
         async with asyncio.timeout(10):
-            while Playback(turn=1, sample=3 * 1440) not in engine.sessions[0].received:
-                await asyncio.sleep(0.01)
+            while await engine.sessions[0].arrivals.get() != Playback(turn=1, sample=3 * 1440):
+                pass
 
 
 def test_the_client_imports_no_model_library():

@@ -3,15 +3,12 @@
 import asyncio
 import json
 import logging
-import signal
-import sys
-from pathlib import Path
 
 import httpx
 import numpy as np
 import pytest
 import websockets
-from npc.client import ConnectionLost, connect
+from npc.client import connect
 from npc.server import NpcServer
 from scripted_engine import ScriptedEngine
 
@@ -19,8 +16,6 @@ from npc.config import Server
 from npc.errors import ConfigError
 from npc.events import AudioInput
 from npc.frames import MICROPHONE, AudioFrame
-
-SCRIPTED = Path(__file__).parents[1] / "scripted_engine.py"
 
 
 async def test_a_turn_comes_in_the_order_of_the_protocol(running):
@@ -150,28 +145,3 @@ async def test_ending_the_server_tells_every_client_and_ends_every_session(start
 async def drain(websocket):
     async for _ in websocket:
         pass
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-async def test_a_signal_ends_the_process_cleanly_whatever_the_clients_do(number):
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, SCRIPTED, "0", stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    try:
-        url = (await asyncio.wait_for(process.stdout.readline(), 30)).decode().strip()
-        half_open = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
-        async with connect(url, character="mira") as talking, connect(url, character="mira") as deaf:
-            await talking.say("long")
-            await deaf.say("long")
-            await anext(talking)
-            process.send_signal(number)
-            with pytest.raises(ConnectionLost, match="shutting down"):
-                async for _ in talking:
-                    pass
-            _, errors = await asyncio.wait_for(process.communicate(), 10)
-        half_open[1].close()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert process.returncode == 0
-    assert b"Traceback" not in errors

@@ -40,22 +40,23 @@ class _Sound:
     end: int
 
 
+@dataclass(frozen=True, slots=True)
+class Trimmed:
+    """`audio` began `start` samples into what it was cut from; its sound ends at `n_sounding`, silence follows."""
+
+    audio: Samples
+    start: int
+    n_sounding: int
+
+
 def timed_speech(text: str, reading: Reading, durations: NDArray[np.int64], audio: Samples, rate_hz: int) -> Speech:
     """`audio` from its first audible sample to a natural gap behind its last, with every word's time.
 
     `durations`: samples [units]. The phonemes of the result tile its audio; pauses keep their sign.
     """
-    first, last = _audible(audio, rate_hz)
-    start = max(0, first - _samples(_ONSET_MARGIN_MS, rate_hz))
-    sound_end = min(len(audio), last + _samples(_DECAY_MS, rate_hz))
     sign = _last_sign(reading)
-    gap = _samples(_GAP_MS.get(sign, _PLAIN_GAP_MS), rate_hz)
-    length = sound_end - start + gap
-
-    cut = np.zeros(length, np.float32)
-    kept = audio[start : start + length]
-    cut[: len(kept)] = kept
-    _fade(cut[: len(kept)], _samples(_FADE_MS, rate_hz))
+    cut = trimmed(audio, rate_hz, sign)
+    start, sound_end = cut.start, cut.start + cut.n_sounding
 
     sounds = _sounds(reading, durations, _samples(_DELAY_MS, rate_hz))
     phonemes: list[tuple[Phoneme, int | None]] = []
@@ -66,8 +67,28 @@ def timed_speech(text: str, reading: Reading, durations: NDArray[np.int64], audi
         phonemes.append((Phoneme(sound.symbol, position, end), sound.word))
         position = end
     phonemes.append((Phoneme(sounds[n_last].symbol, position, sound_end - start), sounds[n_last].word))
-    phonemes.append((Phoneme(sign or " ", sound_end - start, length), None))
-    return Speech(text, cut, rate_hz, _words(reading.words, phonemes), tuple(phoneme for phoneme, _ in phonemes))
+    phonemes.append((Phoneme(sign or " ", sound_end - start, len(cut.audio)), None))
+    return Speech(text, cut.audio, rate_hz, _words(reading.words, phonemes), tuple(phoneme for phoneme, _ in phonemes))
+
+
+def trimmed(audio: Samples, rate_hz: int, sign: str) -> Trimmed:
+    """From the first audible sample to the last, and the silence that belongs behind a clause that ends with `sign`."""
+    start = onset(audio, rate_hz)
+    end = min(len(audio), _audible(audio, rate_hz)[1] + _samples(_DECAY_MS, rate_hz))
+    length = end - start + gap_samples(sign, rate_hz)
+    kept = audio[start : start + length].copy()
+    _fade(kept, _samples(_FADE_MS, rate_hz))
+    return Trimmed(np.pad(kept, (0, length - len(kept))), start, end - start)
+
+
+def onset(audio: Samples, rate_hz: int) -> int:
+    """The sample at which `audio` should begin for its first sound to be heard at once."""
+    return max(0, _audible(audio, rate_hz)[0] - _samples(_ONSET_MARGIN_MS, rate_hz))
+
+
+def gap_samples(sign: str, rate_hz: int) -> int:
+    """The silence behind a clause that ends with `sign`."""
+    return _samples(_GAP_MS.get(sign, _PLAIN_GAP_MS), rate_hz)
 
 
 def _sounds(reading: Reading, durations: NDArray[np.int64], delay: int) -> list[_Sound]:
@@ -123,7 +144,9 @@ def _audible(audio: Samples, rate_hz: int) -> tuple[int, int]:
     window = _samples(_WINDOW_MS, rate_hz)
     n = len(audio) // window
     power = (audio[: n * window].reshape(n, window) ** 2).mean(axis=1)
-    loud = np.flatnonzero(power > power.max() * 10 ** (_AUDIBLE_DB / 10))
+    loud = np.flatnonzero(power > power.max(initial=1e-12) * 10 ** (_AUDIBLE_DB / 10))
+    if not len(loud):
+        return 0, len(audio)
     return int(loud[0]) * window, (int(loud[-1]) + 1) * window
 
 

@@ -149,9 +149,10 @@ def load_settings(
     config: Path | None = None,
     overrides: Mapping[str, Any] | None = None,  # as the command line gave them; validated here
 ) -> Settings:
-    """Settings from `overrides` ({"llm": {"backend": "openai"}}; None leaves a value alone), the environment and a file.
+    """Settings from `overrides`, the environment and a file, the first winning.
 
-    The file is `config`, else an npc.toml in the working directory where there is one.
+    `overrides` are nested like the settings ({"llm": {"backend": "openai"}}); None leaves a value alone. The
+    file is `config`, else an npc.toml in the working directory where there is one.
     Raises ConfigError naming the setting that is wrong.
     """
     file = config or Path("npc.toml")

@@ -40,7 +40,7 @@ class SessionStart(Event):
     audio: AudioInput = AudioInput()
     player: Annotated[str, Field(max_length=64)] = "player"
     token: str | None = None
-    scene: Scene | None = Field(default=None, description="What is around the character; its own YAML's scene if absent")
+    scene: Scene | None = Field(default=None, description="What is around; the scene of its own files if absent")
     reply: Literal["speech", "text"] = Field(default="speech", description="`text`: words and actions without audio")
 
 
@@ -100,7 +100,15 @@ class SessionEnd(Event):
 
 
 ClientEvent = Annotated[
-    SessionStart | PlayerText | SpeechStart | SpeechEnd | SceneUpdate | ActionResult | Playback | Interrupt | SessionEnd,
+    SessionStart
+    | PlayerText
+    | SpeechStart
+    | SpeechEnd
+    | SceneUpdate
+    | ActionResult
+    | Playback
+    | Interrupt
+    | SessionEnd,
     Field(discriminator="type"),
 ]
 
@@ -224,7 +232,7 @@ class TurnMetrics(Event):
 
     type: Literal["turn-metrics"] = "turn-metrics"
     turn: Turn
-    voice_to_voice_ms: float | None = Field(description="Last speech sample to first reply audio leaving; null for text")
+    voice_to_voice_ms: float | None = Field(description="Last speech sample to first reply audio; null for text")
     spans: tuple[SpanReport, ...]
 
 

@@ -26,7 +26,7 @@ async def test_the_example_prints_the_reply_does_the_action_and_saves_the_speech
 async def test_the_readme_example_runs(capsys, monkeypatch):
     readme = (CLIENTS / "README.md").read_text(encoding="utf-8")
     code = readme.split("```python\n")[1].split("```")[0].replace("asyncio.run(main())", "")
-    async with NpcServer(ScriptedEngine(), Server(port=0)) as server:
+    async with NpcServer(ScriptedEngine("smith"), Server(port=0)) as server:
         program: dict = {}
         exec(code.replace("ws://127.0.0.1:8765", server.url), program)
         await program["main"]()

@@ -1,6 +1,6 @@
 """Ask a character something in writing, do what it wants to do, and save what it says.
 
-python clients/python/examples/ask.py ws://127.0.0.1:8765 mira "Where is the well?" reply.wav
+python clients/python/examples/ask.py ws://127.0.0.1:8765 smith "Where is the well?" reply.wav
 """
 
 import asyncio

@@ -19,7 +19,7 @@ import numpy as np
 import websockets
 from pydantic import ValidationError
 from websockets.asyncio.client import ClientConnection
-from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.exceptions import ConcurrencyError, ConnectionClosed, InvalidStatus, WebSocketException
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
@@ -248,12 +248,13 @@ class NpcConnection:
 
     async def _why_closed(self, closed: ConnectionClosed) -> Exception:
         """The server may have said why before it closed: that is among what was not read yet."""
-        with contextlib.suppress(ConnectionLost):
-            try:
-                async for _ in self:
-                    pass
-            except ServerRefused as refused:
-                return refused
+        try:
+            async for _ in self:
+                pass
+        except ServerRefused as refused:
+            return refused
+        except (ConnectionLost, ConcurrencyError):  # nothing was said, or another task reads and is told
+            pass
         return _lost(closed)
 
     def _drop(self, turn: int) -> None:
@@ -333,5 +334,7 @@ def _lost(closed: ConnectionClosed) -> Exception:
             return ConnectionLost("the server is shutting down")
         case CloseCode.MESSAGE_TOO_BIG:
             return ServerRefused("too-large", f"a message was larger than the server takes: {closed.rcvd.reason}")
-        case code:
-            return ConnectionLost(f"the server closed the connection: {code} {closed.rcvd.reason}")
+        case CloseCode.NORMAL_CLOSURE:
+            return ConnectionLost("the session has ended")
+        case code:  # the reason is the error's code
+            return ServerRefused(closed.rcvd.reason or f"close-{code}", "the server closed the connection")

@@ -203,6 +203,26 @@ async def test_sending_on_a_refused_connection_says_why_it_was_refused(engine):
     assert refusal.value.code == "audio-too-fast"
 
 
+async def test_a_task_that_sends_and_one_that_reads_are_both_told_the_reason(engine):
+    async with NpcServer(engine, Server(port=0, max_audio_lead_s=1)) as server:
+        async with connect(server.url, character="mira") as npc:
+            reading = asyncio.create_task(npc.reply())
+            with pytest.raises(ServerRefused) as to_sender:
+                await npc.stream_speech(np.zeros(16000 * 600, np.float32), 16000, pace=1000)
+            with pytest.raises(ServerRefused, match="1 s ahead") as to_reader:
+                await reading
+    assert to_sender.value.code == to_reader.value.code == "audio-too-fast"
+
+
+async def test_sending_after_the_session_has_ended_is_a_lost_connection(url):
+    async with connect(url, character="mira") as npc:
+        await npc.end()
+        async for _ in npc:
+            pass
+        with pytest.raises(ConnectionLost, match="has ended"):
+            await npc.say("hello?")
+
+
 async def test_too_large_a_message_is_raised_as_such(engine):
     async with NpcServer(engine, Server(port=0, max_message_bytes=500)) as server:
         async with connect(server.url, character="mira") as npc:

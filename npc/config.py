@@ -68,6 +68,10 @@ class LanguageModelSettings(_Section):
     weights: Literal["int4", "int8", "bf16"] = "int8"
     n_threads: Positive = 2
     context_tokens: Positive = 2048
+    cache_mb: Positive = 256
+    """Most memory that remembered prompts and running replies take; the least recently used go first."""
+    speculates: bool = True
+    """Draft replies by looking up what stands in the prompt; what is said stays the same."""
     base_url: str = ""
     """Of an OpenAI-compatible endpoint, with its /v1."""
     api_key: str = ""

@@ -90,6 +90,10 @@ class GenerationEnd:
     n_generated_tokens: int
     prefill_ms: float
     decode_ms: float
+    n_steps: int = 0
+    """Passes of the network, the prompt's included; 0 where the engine does not tell."""
+    n_drafted_tokens: int = 0
+    n_accepted_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,299 @@
+"""The language model engine: schedule, run, settle — step after step, all conversations in one batch.
+
+`Engine` is plain and has no thread of its own, so that tests can step it.
+`EmbeddedLanguageModel` gives it one, and speaks the `LanguageModel` protocol.
+"""
+
+import asyncio
+import contextlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import AsyncGenerator, Callable
+from collections.abc import Sequence as SequenceOf
+from pathlib import Path
+
+import torch
+
+from npc.config import LanguageModelSettings
+from npc.errors import OverloadError, StageError
+from npc.llm import weights
+from npc.llm.grammar import GrammarCompiler
+from npc.llm.model import Transformer
+from npc.llm.pages import Pages
+from npc.llm.reply import ReplyText
+from npc.llm.runner import Runner
+from npc.llm.sampler import Sampler
+from npc.llm.scheduler import Limits, Scheduler, Work
+from npc.llm.sequence import Output, Sequence
+from npc.llm.speculate import PromptLookup
+from npc.llm.tokenizer import ChatTokenizer
+from npc.turn import ChatMessage, GenerationEnd, Grammar, Sampling, TextPiece
+
+PAGE_SIZE = 16
+_STAGE = "language model"
+_log = logging.getLogger(__name__)
+
+
+class Engine:
+    """Every method is called from one thread. `clock` gives monotonic seconds."""
+
+    def __init__(
+        self,
+        model: Transformer,
+        eos_ids: SequenceOf[int],
+        n_pages: int,
+        limits: Limits | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._eos_ids = frozenset(eos_ids)
+        self._clock = clock
+        self.pages = Pages(n_pages, PAGE_SIZE)
+        self._scheduler = Scheduler(self.pages, limits or Limits())
+        self._runner = Runner(model, n_pages, PAGE_SIZE)
+
+    @property
+    def is_idle(self) -> bool:
+        return self._scheduler.is_idle
+
+    def add(self, sequence: Sequence) -> None:
+        """Raises OverloadError when too many wait, StageError when the cache could never hold the sequence."""
+        if self._scheduler.is_full:
+            raise OverloadError(f"{_STAGE}: too many replies are waiting")
+        n_pages = self._scheduler.n_pages(sequence)
+        if n_pages > self.pages.n_pages:
+            raise StageError(
+                _STAGE, f"{n_pages * PAGE_SIZE} tokens do not fit the cache of {self.pages.n_pages * PAGE_SIZE}"
+            )
+        sequence.arrived_s = self._clock()
+        self._scheduler.add(sequence)
+
+    def step(self) -> None:
+        """One pass of the network for all that run; what comes of it is emitted."""
+        self._scheduler.drop_cancelled()
+        work = self._scheduler.plan()
+        copies, self._scheduler.copies = self._scheduler.copies, []
+        self._runner.copy_pages(copies)
+        for each in work:
+            if each.wants_logits and each.sequence.guide is not None:
+                each.sequence.guide.prepare(each.drafts)
+        results = self._runner.run(work)
+        for each, logits in zip(work, results, strict=True):
+            try:
+                self._settle(each, logits)
+            except StageError as error:
+                self._scheduler.finish(each.sequence)
+                each.sequence.emit(error)
+
+    def fail(self, error: StageError) -> None:
+        """End everything that runs or waits with `error`."""
+        for sequence in self._scheduler.clear():
+            sequence.emit(error)
+
+    def _settle(self, work: Work, logits: torch.Tensor | None) -> None:
+        sequence = work.sequence
+        sequence.n_cached += work.n_tokens
+        sequence.n_steps += 1
+        if sequence.only_reads and sequence.n_to_feed == 0:
+            self._end(sequence, "stop")
+        elif logits is None:
+            self._scheduler.keep_read(sequence)
+        elif (reason := self._write(work, logits)) is not None:
+            self._end(sequence, reason)
+        elif (piece := sequence.text.take()) is not None:
+            sequence.emit(piece)
+
+    def _write(self, work: Work, logits: torch.Tensor) -> str | None:
+        """Choose from `logits` [1 + n_drafts, vocab] while the drafts are what is chosen; why the reply ends, if so."""
+        sequence, drafts = work.sequence, work.drafts
+        if sequence.first_token_s == 0:
+            sequence.first_token_s = self._clock()
+            self._scheduler.keep_read(sequence)
+        masks = sequence.guide.masks() if sequence.guide else None
+        row = 0
+        while True:
+            token = sequence.sampler.choose(logits[row], masks[row] if masks else None)
+            written, reason = self._append(sequence, token)
+            n_agree = _n_common(written, drafts[row:])
+            row += n_agree
+            if reason is not None or n_agree < len(written):
+                break
+        sequence.n_cached += row  # accepted drafts were fed already
+        sequence.n_drafted += len(drafts)
+        sequence.n_accepted += row
+        if sequence.lookup is not None:
+            sequence.lookup.learn(len(drafts), row)
+        return reason
+
+    def _append(self, sequence: Sequence, token: int) -> tuple[list[int], str | None]:
+        """Write `token` and what the grammar forces after it: the tokens written, and why the reply ends, if so."""
+        if token in self._eos_ids:
+            return [], "stop"
+        written = [token]
+        if sequence.guide is not None:
+            sequence.guide.accept([token])
+            forced = sequence.guide.forced()
+            sequence.guide.accept(forced)
+            written += forced
+        written = written[: sequence.max_tokens - sequence.n_written]
+        for each in written:
+            sequence.tokens.append(each)
+            sequence.sampler.note(each)
+            sequence.text.push(each)
+        if sequence.text.is_stopped or (sequence.guide is not None and sequence.guide.is_complete):
+            return written, "stop"
+        return written, "length" if sequence.n_written >= sequence.max_tokens else None
+
+    def _end(self, sequence: Sequence, reason: str) -> None:
+        self._scheduler.finish(sequence)
+        if (piece := sequence.text.take(is_last=True)) is not None:
+            sequence.emit(piece)
+        now = self._clock()
+        first = sequence.first_token_s or now
+        sequence.emit(
+            GenerationEnd(
+                reason="length" if reason == "length" else "stop",
+                n_prompt_tokens=sequence.n_prompt,
+                n_cached_tokens=sequence.n_matched,
+                n_generated_tokens=sequence.n_written,
+                prefill_ms=1000 * (first - sequence.arrived_s),
+                decode_ms=1000 * (now - first),
+                n_steps=sequence.n_steps,
+                n_drafted_tokens=sequence.n_drafted,
+                n_accepted_tokens=sequence.n_accepted,
+            )
+        )
+
+
+class EmbeddedLanguageModel:
+    """The `LanguageModel` that runs in this process. Made by `load`; ended by `close`."""
+
+    def __init__(
+        self, engine: Engine, tokenizer: ChatTokenizer, grammars: GrammarCompiler, settings: LanguageModelSettings
+    ) -> None:
+        self._engine, self._tokenizer, self._grammars, self._settings = engine, tokenizer, grammars, settings
+        self._inbox: queue.SimpleQueue[Sequence | None] = queue.SimpleQueue()
+        self._thread = threading.Thread(target=self._run, name="language model", daemon=True)
+        self._thread.start()
+
+    @classmethod
+    def load(cls, model_folder: Path, derived: Path, settings: LanguageModelSettings) -> "EmbeddedLanguageModel":
+        """`model_folder` is Hugging Face's; `derived` a folder for the quantised weights. Raises ModelError."""
+        tokenizer = ChatTokenizer(model_folder)
+        model = weights.load(model_folder, derived, settings.weights, settings.context_tokens)
+        arch = model.arch
+        grammars = GrammarCompiler(tokenizer, arch.vocab_size, arch.eos_ids)
+        page_bytes = PAGE_SIZE * arch.kv_size * arch.n_layers * model.dtype.itemsize
+        n_pages = max(settings.cache_mb * 2**20, page_bytes) // page_bytes
+        return cls(Engine(model, arch.eos_ids, n_pages), tokenizer, grammars, settings)
+
+    async def prefill(self, messages: SequenceOf[ChatMessage]) -> int:
+        tokens = self._tokenizer.stable_prompt(messages)
+        if not tokens:
+            return 0
+        self._check_length(tokens)
+        outputs: asyncio.Queue[Output] = asyncio.Queue()
+        sequence = self._sequence(tokens, Sampling(max_tokens=0), outputs)
+        async with contextlib.aclosing(self._follow(sequence, outputs)) as follow:
+            async for output in follow:
+                if isinstance(output, GenerationEnd):
+                    return output.n_prompt_tokens - output.n_cached_tokens
+        return 0
+
+    async def generate(
+        self, messages: SequenceOf[ChatMessage], sampling: Sampling, grammar: Grammar | None = None
+    ) -> AsyncGenerator[TextPiece | GenerationEnd, None]:
+        tokens = self._tokenizer.prompt(messages)
+        self._check_length(tokens)
+        outputs: asyncio.Queue[Output] = asyncio.Queue()
+        sequence = self._sequence(tokens, sampling, outputs)
+        if grammar is not None:  # takes milliseconds to compile: not on the event loop
+            sequence.guide = await asyncio.to_thread(self._grammars.compile, grammar)
+        async with contextlib.aclosing(self._follow(sequence, outputs)) as follow:
+            async for output in follow:
+                yield output
+
+    def close(self) -> None:
+        """End the thread; replies under way fail."""
+        self._inbox.put(None)
+        self._thread.join(timeout=10)
+        self._grammars.close()
+
+    async def _follow(
+        self, sequence: Sequence, outputs: "asyncio.Queue[Output]"
+    ) -> AsyncGenerator[TextPiece | GenerationEnd, None]:
+        if not self._thread.is_alive():
+            raise StageError(_STAGE, "it is closed")
+        self._inbox.put(sequence)
+        try:
+            while True:
+                output = await outputs.get()
+                if isinstance(output, Exception):
+                    raise output
+                yield output
+                if isinstance(output, GenerationEnd):
+                    return
+        finally:
+            sequence.is_cancelled = True  # seen before the next step; means nothing once the sequence has ended
+
+    def _sequence(self, tokens: list[int], sampling: Sampling, outputs: "asyncio.Queue[Output]") -> Sequence:
+        return Sequence(
+            tokens,
+            len(tokens),
+            max_tokens=min(sampling.max_tokens, self._settings.context_tokens - len(tokens)),
+            emit=_deliver_to(outputs),
+            sampler=Sampler(sampling),
+            text=ReplyText(self._tokenizer.stream(), sampling.stop),
+            lookup=PromptLookup() if self._settings.speculates else None,
+        )
+
+    def _check_length(self, tokens: SequenceOf[int]) -> None:
+        if len(tokens) >= self._settings.context_tokens:
+            raise StageError(
+                _STAGE,
+                f"the prompt has {len(tokens)} tokens; "
+                f"llm.context_tokens allows {self._settings.context_tokens}, the reply included",
+            )
+
+    def _run(self) -> None:
+        torch.set_num_threads(self._settings.n_threads)  # holds for the calling thread
+        while self._receive():
+            try:
+                self._engine.step()
+            except Exception as error:  # a boundary: whatever a kernel raises ends the replies, not the engine
+                _log.exception("a step failed")
+                self._engine.fail(StageError(_STAGE, f"{type(error).__name__}: {error}"))
+        self._engine.fail(StageError(_STAGE, "it is closed"))
+
+    def _receive(self) -> bool:
+        """Take in what has arrived, waiting when there is nothing else to do; False when it is time to end."""
+        while True:
+            try:
+                sequence = self._inbox.get(block=self._engine.is_idle)
+            except queue.Empty:
+                return True
+            if sequence is None:
+                return False
+            try:
+                self._engine.add(sequence)
+            except (OverloadError, StageError) as error:
+                sequence.emit(error)
+
+
+def _deliver_to(outputs: "asyncio.Queue[Output]") -> Callable[[Output], None]:
+    loop = asyncio.get_running_loop()
+
+    def deliver(output: Output) -> None:
+        # A loop that closed meanwhile has nobody left to tell.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(outputs.put_nowait, output)
+
+    return deliver
+
+
+def _n_common(a: SequenceOf[int], b: SequenceOf[int]) -> int:
+    n = 0
+    while n < min(len(a), len(b)) and a[n] == b[n]:
+        n += 1
+    return n

@@ -1,0 +1,121 @@
+"""The network: one Llama-family transformer, driven by its `Architecture`.
+
+Tokens of all sequences lie in one flat row, so that every linear layer runs
+once a step. Attention alone knows sequences: rows are grouped into `Group`s
+of equal length, which read their keys and values through page tables.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812  (the name that the field uses)
+
+from npc.llm.architecture import Architecture
+from npc.llm.linear import Linear
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    qkv: Linear
+    out: Linear
+    gate_up: Linear
+    down: Linear
+    attention_norm: Tensor
+    mlp_norm: Tensor
+    q_norm: Tensor | None = None
+    k_norm: Tensor | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Sequences that feed equally many tokens in this step."""
+
+    start: int
+    n_sequences: int
+    n_queries: int
+    pages: Tensor  # [n_sequences, n_pages] int64
+    masks: dict[int, Tensor | None]
+    """By window: [n_sequences, 1, q_per_kv * n_queries, n_pages * page_size], added to the scores; None: all seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    ids: Tensor  # [n] int64
+    positions: Tensor  # [n] int64
+    slots: Tensor  # [n] int64: page * page_size + offset, where each token's keys and values go
+    groups: Sequence[Group]
+    wanted: Tensor | None  # [n_logits] int64: rows whose logits are asked for; None: none
+
+
+class Transformer:
+    def __init__(
+        self,
+        arch: Architecture,
+        embedding: Tensor,  # [vocab, hidden]
+        layers: Sequence[Layer],
+        norm: Tensor,
+        head: Linear,
+        n_positions: int,
+        dtype: torch.dtype,
+    ) -> None:
+        self.arch, self.dtype = arch, dtype
+        self.device = norm.device
+        self._embedding, self._layers, self._norm, self._head = embedding, tuple(layers), norm, head
+        cos, sin = arch.rotary.tables(arch.head_dim, n_positions)
+        self._cos, self._sin = cos.to(self.device, dtype), sin.to(self.device, dtype)
+
+    def forward(self, batch: Batch, cache: Sequence[Tensor]) -> Tensor | None:
+        """Logits [n_logits, vocab] of the wanted rows. `cache` has a layer each: [n_pages, page_size, kv_size]."""
+        hidden = self._embedding[batch.ids].to(self.dtype)  # [n, hidden]
+        cos, sin = self._cos[batch.positions], self._sin[batch.positions]  # [n, 1, head_dim]
+        for index, layer in enumerate(self._layers):
+            attended = self._attend(
+                index, layer, self._rms(hidden, layer.attention_norm), cos, sin, batch, cache[index]
+            )
+            hidden = hidden + layer.out(attended)
+            gate, up = layer.gate_up(self._rms(hidden, layer.mlp_norm)).chunk(2, -1)
+            hidden = hidden + layer.down(F.silu(gate) * up)
+        if batch.wanted is None:
+            return None
+        return self._head(self._rms(hidden[batch.wanted], self._norm))
+
+    def _attend(
+        self, index: int, layer: Layer, hidden: Tensor, cos: Tensor, sin: Tensor, batch: Batch, cache: Tensor
+    ) -> Tensor:
+        arch = self.arch
+        n, dim, half = hidden.shape[0], arch.head_dim, arch.head_dim // 2
+        qkv = layer.qkv(hidden)  # [n, q_size + kv_size]
+        heads = qkv.view(n, arch.n_heads + 2 * arch.n_kv_heads, dim)
+        turned = heads[:, : arch.n_heads + arch.n_kv_heads]  # q and k lie side by side: rotated together
+        if layer.q_norm is not None and layer.k_norm is not None:
+            heads[:, : arch.n_heads] = self._rms(heads[:, : arch.n_heads], layer.q_norm)
+            heads[:, arch.n_heads : arch.n_heads + arch.n_kv_heads] = self._rms(
+                heads[:, arch.n_heads : arch.n_heads + arch.n_kv_heads], layer.k_norm
+            )
+        if arch.rotates[index]:
+            turned.copy_(torch.addcmul(turned * cos, turned.roll(half, -1), sin))
+        cache.view(-1, arch.kv_size).index_copy_(0, batch.slots, qkv[:, arch.q_size :])
+        parts = [self._attend_group(heads, group, cache, arch.windows[index]) for group in batch.groups]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
+
+    def _attend_group(self, heads: Tensor, group: Group, cache: Tensor, window: int) -> Tensor:
+        """Attention of one group, [n_sequences * n_queries, q_size].
+
+        The queries that share a key head are laid out as if they were more
+        positions, so that keys and values need not be repeated for them.
+        """
+        arch = self.arch
+        b, t, kv, dim = group.n_sequences, group.n_queries, arch.n_kv_heads, arch.head_dim
+        per_kv = arch.n_heads // kv
+        rows = heads[group.start : group.start + b * t, : arch.n_heads]
+        query = rows.view(b, t, kv, per_kv, dim).permute(0, 2, 3, 1, 4).reshape(b, kv, per_kv * t, dim)
+        pages = cache.index_select(0, group.pages.view(-1))  # [b * n_pages, page_size, kv_size]
+        keys_values = pages.view(b, -1, 2, kv, dim)
+        keys, values = keys_values[:, :, 0].transpose(1, 2), keys_values[:, :, 1].transpose(1, 2)
+        out = F.scaled_dot_product_attention(query, keys, values, attn_mask=group.masks[window])
+        return out.view(b, kv, per_kv, t, dim).permute(0, 3, 1, 2, 4).reshape(b * t, arch.q_size)
+
+    def _rms(self, x: Tensor, weight: Tensor) -> Tensor:
+        return F.rms_norm(x.float(), (x.shape[-1],), weight, self.arch.norm_eps).to(self.dtype)

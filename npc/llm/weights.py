@@ -1,0 +1,129 @@
+"""From a Hugging Face folder to a `Transformer`: merge, quantise once, keep the result in a cache file.
+
+The cache is one file, mapped into memory when it is read, so that a start
+costs what the pages cost. Its name carries what it depends on: the
+source's size and date, the format, the kernels' instruction set.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from npc.errors import ModelError
+from npc.llm import tensorfile
+from npc.llm.architecture import Architecture
+from npc.llm.linear import FORMATS, DenseLinear, Int4Linear, Int8Linear, Linear, fits
+from npc.llm.model import Layer, Transformer
+
+LAYOUT = 1
+"""Raised whenever the cache file's content changes its meaning."""
+
+
+def load(folder: Path, derived: Path, weights: str, n_positions: int, device: str = "cpu") -> Transformer:
+    """The model of `folder`, its weights in format `weights` ('int4', 'int8', 'bf16' or 'float32').
+
+    `derived` is a folder for the quantised form. Raises ModelError.
+    """
+    arch = Architecture.read(folder)
+    path = derived / f"{_fingerprint(folder, weights)}.tensors"
+    if not path.exists():
+        tensorfile.write(path, quantise(arch, folder, weights))
+    tensors = {name: tensor.to(device) for name, tensor in tensorfile.read(path).items()}
+    return assemble(arch, tensors, weights, n_positions)
+
+
+def quantise(arch: Architecture, folder: Path, weights: str) -> dict[str, Tensor]:
+    """Every tensor of the cache file, by name."""
+    return dict(_pack(arch, _Source(folder), weights))
+
+
+def assemble(arch: Architecture, tensors: Mapping[str, Tensor], weights: str, n_positions: int) -> Transformer:
+    def linear(prefix: str) -> Linear:
+        own = {name.rpartition(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
+        if own["weight"].is_floating_point():
+            return DenseLinear(own)
+        return Int4Linear(own) if "scale_zero" in own else Int8Linear(own)
+
+    layers = [
+        Layer(
+            qkv=linear(f"{index}.qkv"),
+            out=linear(f"{index}.out"),
+            gate_up=linear(f"{index}.gate_up"),
+            down=linear(f"{index}.down"),
+            attention_norm=tensors[f"{index}.attention_norm"],
+            mlp_norm=tensors[f"{index}.mlp_norm"],
+            q_norm=tensors.get(f"{index}.q_norm"),
+            k_norm=tensors.get(f"{index}.k_norm"),
+        )
+        for index in range(arch.n_layers)
+    ]
+    dtype = torch.float32 if weights == "float32" else torch.bfloat16
+    return Transformer(arch, tensors["embedding"], layers, tensors["norm"], linear("head"), n_positions, dtype)
+
+
+def _pack(arch: Architecture, source: "_Source", weights: str) -> Iterator[tuple[str, Tensor]]:
+    dtype = torch.float32 if weights == "float32" else torch.bfloat16
+
+    def linear(name: str, *parts: str, least: str = "int4") -> Iterator[tuple[str, Tensor]]:
+        weight = torch.cat([source(f"{part}.weight") for part in parts])
+        biases = [source(f"{part}.bias") for part in parts if source.has(f"{part}.bias")]
+        format_ = least if weights == "int4" else weights
+        kind = FORMATS[format_] if fits(format_, weight) else DenseLinear
+        bias = torch.cat(biases).to(dtype) if biases else None
+        for key, tensor in kind.pack(weight.to(dtype), bias).items():
+            yield f"{name}.{key}", tensor
+
+    for index in range(arch.n_layers):
+        prefix = f"model.layers.{index}"
+        yield from linear(f"{index}.qkv", *(f"{prefix}.self_attn.{part}_proj" for part in "qkv"))
+        yield from linear(f"{index}.out", f"{prefix}.self_attn.o_proj")
+        yield from linear(f"{index}.gate_up", f"{prefix}.mlp.gate_proj", f"{prefix}.mlp.up_proj")
+        yield from linear(f"{index}.down", f"{prefix}.mlp.down_proj")
+        yield f"{index}.attention_norm", source(f"{prefix}.input_layernorm.weight").float()
+        yield f"{index}.mlp_norm", source(f"{prefix}.post_attention_layernorm.weight").float()
+        if arch.has_qk_norm:
+            yield f"{index}.q_norm", source(f"{prefix}.self_attn.q_norm.weight").float()
+            yield f"{index}.k_norm", source(f"{prefix}.self_attn.k_norm.weight").float()
+    yield "norm", source("model.norm.weight").float()
+    yield "embedding", source("model.embed_tokens.weight").to(dtype)
+    # Four bits cost the head a tenth of its signal, and the choice of every token depends on it.
+    yield from linear("head", "model.embed_tokens" if arch.is_tied else "lm_head", least="int8")
+
+
+class _Source:
+    """Tensors of the folder's safetensors files, by name; read as they are asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        paths = sorted(folder.glob("*.safetensors"))
+        if not paths:
+            raise ModelError(f"{folder}: no *.safetensors in it; convert the model with transformers' save_pretrained")
+        try:
+            self._files: dict[str, Any] = {}  # safe_open is a compiled class without types
+            for path in paths:
+                file: Any = safe_open(path, "pt")
+                self._files |= dict.fromkeys(file.keys(), file)
+        except SafetensorError as error:
+            raise ModelError(f"{folder}: unreadable weights ({error})") from error
+
+    def has(self, name: str) -> bool:
+        return name in self._files
+
+    def __call__(self, name: str) -> Tensor:
+        if name not in self._files:
+            raise ModelError(f"{self._folder}: tensor {name!r} is missing from the weights")
+        tensor: Tensor = self._files[name].get_tensor(name)
+        return tensor
+
+
+def _fingerprint(folder: Path, weights: str) -> str:
+    files = sorted([*folder.glob("*.safetensors"), folder / "config.json"])
+    facts = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.exists()]
+    kernels = [LAYOUT, weights, torch.__version__, torch.backends.cpu.get_cpu_capability()]
+    return f"{weights}-{hashlib.sha256(json.dumps([facts, kernels]).encode()).hexdigest()[:16]}"

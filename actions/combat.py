@@ -39,6 +39,7 @@ class Defend(Action):
         "help me fight",
         "watch my back",
         "cover me",
+        "guard me",
     )
     counter_examples = (
         "who defends the village?",
@@ -62,6 +63,7 @@ class Guard(Action):
         "keep watch over the {place}",
         "defend the {place}",
         "protect the {place}",
+        "stand watch at the {place}",
     )
     counter_examples = (
         "who guards the {place}?",

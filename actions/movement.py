@@ -15,6 +15,8 @@ class WalkTo(Action):
         "go and stand by the {place}",
         "go wait at the {place}",
         "get back to the {place}",
+        "make your way to the {place}",
+        "would you go to the {place} for me?",
     )
     counter_examples = (
         "how far is the {place}?",
@@ -39,6 +41,8 @@ class LeadTo(Action):
         "lead me to the {place}",
         "can you bring me to the {place}?",
         "guide me to the {place}",
+        "walk me to the {place}",
+        "I'm lost, take me to the {place}",
         "let's go to the {place}",
         "come with me to the {place}",
     )
@@ -65,6 +69,8 @@ class Follow(Action):
         "stay behind {who}",
         "would you come with me?",
         "walk with me",
+        "stick with me",
+        "join me",
     )
     counter_examples = (
         "somebody followed me here",
@@ -113,6 +119,9 @@ class Stop(Action):
         "stay where you are",
         "hold on, wait",
         "halt",
+        "stop it now",
+        "that's enough",
+        "stay put",
         "don't move",
         "stop following me",
     )
@@ -158,6 +167,7 @@ class PointTo(Action):
         "show me where the {place} is",
         "can you point out the {place}?",
         "point me in the direction of the {place}",
+        "show me which way the {place} is",
     )
     counter_examples = (
         "what is the point of the {place}?",

@@ -17,6 +17,9 @@ class Give(Action):
         "bring me the {item}, please",
         "let me have the {item}",
         "pass me the {item}",
+        "lend me the {item}",
+        "can I have the {item}?",
+        "throw me the {item}",
         "give the {item} to {to}",
         "hand {to} the {item}",
         "bring {to} the {item}",
@@ -46,6 +49,7 @@ class PickUp(Action):
         "get the {item}",
         "lift the {item}",
         "collect the {item}",
+        "take the {item} with you",
     )
     counter_examples = (
         "who took the {item}?",
@@ -67,6 +71,7 @@ class PutDown(Action):
         "put the {item} down",
         "drop the {item}",
         "lay the {item} down",
+        "drop the {item} now",
         "let go of the {item}",
         "could you set the {item} down?",
     )
@@ -91,6 +96,7 @@ class Show(Action):
         "let me have a look at the {item}",
         "may I look at the {item}?",
         "hold up the {item}",
+        "could you show me the {item}?",
     )
     counter_examples = (
         "have you seen the {item}?",

@@ -33,6 +33,7 @@ class Close(Action):
         "shut the {thing}",
         "could you close the {thing}?",
         "lock the {thing}",
+        "pull the {thing} shut",
         "shut the {thing} behind you",
     )
     counter_examples = (

@@ -6,19 +6,25 @@ into words and calls; `nominate` notices that the player asks for an action.
 """
 
 from npc.actions.grammar import compile_reply_grammar
+from npc.actions.library import ActionLibrary, load_library
 from npc.actions.markup import Act, Piece, Rejected, ReplyParser, Say, parse_call, render_call
+from npc.actions.nominate import Nomination, Nominator
 from npc.actions.spec import PLAYER, ActionSpec, Parameter
 
 __all__ = [
     "PLAYER",
     "Act",
+    "ActionLibrary",
     "ActionSpec",
+    "Nomination",
+    "Nominator",
     "Parameter",
     "Piece",
     "Rejected",
     "ReplyParser",
     "Say",
     "compile_reply_grammar",
+    "load_library",
     "parse_call",
     "render_call",
 ]

@@ -10,10 +10,11 @@ https://github.com/guidance-ai/llguidance/blob/main/docs/syntax.md
 https://github.com/ggml-org/llama.cpp/blob/master/grammars/README.md
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Literal
 
 from npc.actions import charset
+from npc.actions.mentions import TargetKind
 from npc.actions.number import number_pattern
 from npc.actions.spec import MAX_STRING, VALUE, ActionSpec, Parameter
 from npc.errors import InputError
@@ -29,10 +30,15 @@ LEAD_CHARACTERS = 20
 
 
 def compile_reply_grammar(
-    actions: Sequence[ActionSpec], scene: Scene, choice: Choice = "auto", only: Collection[str] | None = None
+    actions: Sequence[ActionSpec],
+    scene: Scene,
+    choice: Choice = "auto",
+    only: Collection[str] | None = None,
+    targets: Mapping[TargetKind, Collection[str]] | None = None,
 ) -> Grammar:
     """The grammar of a reply by somebody who can do `actions` (of these `only` the named, if given) in `scene`.
 
+    `targets` narrows the ids that may stand for a kind, as a `Nomination` does.
     With "required" there is exactly one call, after a short sentence at most.
     Actions that have nothing in the scene to target are left out; where none
     remains, the reply is text.
@@ -46,7 +52,7 @@ def compile_reply_grammar(
         start = "FIRST | FIRST? call (MORE? call)* MORE?"
     rules = {"start": start, **_TEXT_RULES}
     if "call" in start:
-        rules |= _call_rules(possible, scene)
+        rules |= _call_rules(possible, scene, targets or {})
     if "LEAD" in start:
         rules |= _LEAD_RULES
     return Grammar(lark=_lark(rules), gbnf=_gbnf(rules))
@@ -80,16 +86,19 @@ _STRING_RULES = {
 }
 
 
-def _call_rules(actions: Sequence[ActionSpec], scene: Scene) -> dict[str, str]:
+def _call_rules(
+    actions: Sequence[ActionSpec], scene: Scene, targets: Mapping[TargetKind, Collection[str]]
+) -> dict[str, str]:
     rules: dict[str, str] = {}
 
     def value(parameter: Parameter) -> str:
         """The name of the rule for what may stand in `parameter`."""
         match parameter.kind:
-            case "place" | "object" | "character":
+            case "place" | "object" | "character" as kind:
                 name = parameter.kind.upper()
                 if name not in rules:
-                    rules[name] = _literals(parameter.targets(scene))
+                    here = parameter.targets(scene)
+                    rules[name] = _literals([target for target in here if target in targets.get(kind, here)] or here)
             case "string":
                 name = "STRING"
                 rules.update(_STRING_RULES)

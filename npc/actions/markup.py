@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from npc.actions import charset
-from npc.actions.spec import MAX_STRING, ActionSpec, Args, Parameter
+from npc.actions.spec import MAX_STRING, VALUE, ActionSpec, Args, Parameter
 from npc.errors import InputError
 from npc.world import Scene
 
@@ -47,22 +47,21 @@ class Rejected:
 Piece = Say | Act | Rejected
 
 
-def render_call(action: ActionSpec, args: Args) -> str:
-    """The call as the grammar would have it written."""
-    given = (
-        f"{parameter.name}={_render(parameter, args[parameter.name])}"
-        for parameter in action.parameters
-        if parameter.name in args
-    )
-    return f"[{action.name}({', '.join(given)})]"
+def render_call(name: str, args: Args, actions: Sequence[ActionSpec] = ()) -> str:
+    """The call as the grammar has it written, if its action is among `actions`.
 
+    Without its declaration, text that could be an id goes without quotes.
+    """
+    action = next((action for action in actions if action.name == name), None)
 
-def _render(parameter: Parameter, value: str | int | float) -> str:
-    if parameter.kind == "string":
-        return f'"{value}"'
-    if isinstance(value, float):
-        return f"{value:.2f}".rstrip("0").rstrip(".")
-    return str(value)
+    def render(key: str, value: str | int | float) -> str:
+        parameter = action.parameter(key) if action else None
+        is_text = parameter.kind == "string" if parameter else isinstance(value, str) and not VALUE.fullmatch(value)
+        if is_text:
+            return f'{key}="{value}"'
+        return f"{key}={value:.2f}".rstrip("0").rstrip(".") if isinstance(value, float) else f"{key}={value}"
+
+    return f"[{name}({', '.join(render(key, value) for key, value in args.items())})]"
 
 
 def parse_call(text: str, actions: Sequence[ActionSpec], scene: Scene) -> Act:

@@ -1,17 +1,14 @@
 """Characters: their folder becomes a `Character`, and with the scene and the talk so far a prompt."""
 
 from npc.character.character import Character, Example
-from npc.character.history import ActionOutcome, Exchange
 from npc.character.load import Characters, load_character, load_characters
 from npc.character.mistakes import check_character
 from npc.character.prompt import build_prompt, history_messages, stable_messages
 
 __all__ = [
-    "ActionOutcome",
     "Character",
     "Characters",
     "Example",
-    "Exchange",
     "build_prompt",
     "check_character",
     "history_messages",

@@ -39,10 +39,10 @@ class Character:
     """What is around until the game says otherwise."""
     knowledge: tuple[Path, ...] = ()
     """Markdown files."""
-    turn_taking: Mapping[str, float] = field(default_factory=dict)
+    turn_taking_overrides: Mapping[str, float] = field(default_factory=dict)
     """What differs from the settings, by the names of `npc.config.TurnTaking`."""
     sampling: Sampling = field(default_factory=Sampling)
 
-    def turn_taking_over(self, settings: TurnTaking) -> TurnTaking:
-        """The settings with this character's own in place of theirs."""
-        return settings.model_copy(update=dict(self.turn_taking))
+    def turn_taking(self, settings: TurnTaking) -> TurnTaking:
+        """The settings, with this character's own in place of theirs."""
+        return settings.model_copy(update=dict(self.turn_taking_overrides))

@@ -106,7 +106,7 @@ class _Reading:
             examples=examples,
             scene=scene,
             knowledge=knowledge,
-            turn_taking=form.turn_taking.model_dump(exclude_unset=True),
+            turn_taking_overrides=form.turn_taking.model_dump(exclude_unset=True),
             sampling=Sampling(**form.sampling.model_dump()),
         ), []
 

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from npc.actions.markup import Rejected, ReplyParser
 from npc.actions.spec import ActionSpec, Parameter
 from npc.character.character import Character, Example
-from npc.character.history import ActionOutcome, Exchange, recent
+from npc.state import Exchange, Outcome
 from npc.turn import ChatMessage, Passage
 from npc.world import Entity, Scene
 
@@ -47,16 +47,11 @@ def stable_messages(character: Character, scene: Scene) -> list[ChatMessage]:
 
 
 def history_messages(history: Sequence[Exchange]) -> list[ChatMessage]:
-    """What was said, an exchange two messages; outcomes are told with the player's next words."""
+    """What was said, an exchange two messages."""
     messages: list[ChatMessage] = []
-    outcomes: tuple[ActionOutcome, ...] = ()
-    for exchange in recent(history):
-        said = clean(exchange.player, MAX_UTTERANCE) if exchange.player else ARRIVAL
-        messages += [
-            ChatMessage("user", "\n".join([*map(_tell, outcomes), said])),
-            ChatMessage("assistant", exchange.npc),
-        ]
-        outcomes = exchange.outcomes
+    for exchange in history:
+        said = clean(exchange.player, MAX_UTTERANCE) or ARRIVAL
+        messages += [ChatMessage("user", said), ChatMessage("assistant", exchange.npc)]
     return messages
 
 
@@ -66,12 +61,15 @@ def build_prompt(
     history: Sequence[Exchange],
     passages: Sequence[Passage],
     utterance: str,
+    outcomes: Sequence[Outcome] = (),
     notes: Sequence[str] = (),
 ) -> list[ChatMessage]:
-    """The whole prompt. It begins with `stable_messages` and `history_messages`, unchanged."""
+    """The whole prompt. It begins with `stable_messages` and `history_messages`, unchanged.
+
+    `notes` are further things that the character should know now, a sentence each.
+    """
     lines = [f"(You know: {clean(passage.text, MAX_PASSAGE)})" for passage in passages]
-    if history:
-        lines += map(_tell, history[-1].outcomes)
+    lines += map(_tell, outcomes)
     lines += [f"({clean(note, MAX_PASSAGE)})" for note in notes]
     lines.append(clean(utterance, MAX_UTTERANCE))
     return [
@@ -140,7 +138,7 @@ def _possible(character: Character, scene: Scene) -> list[Example]:
     return [example for example in character.examples if is_possible(example)]
 
 
-def _tell(outcome: ActionOutcome) -> str:
+def _tell(outcome: Outcome) -> str:
     reason = f": {clean(outcome.reason, 200)}" if outcome.reason else ""
     became = "is done" if outcome.outcome == "done" else outcome.outcome
-    return f"(Your {clean(outcome.call.strip('[]'), 300)} {became}{reason})"
+    return f"(Your {clean(outcome.rendered.strip('[]'), 300)} {became}{reason})"

@@ -124,4 +124,4 @@ def test_a_call_written_out_reads_back_as_itself(
 ) -> None:
     args = {"item": item, "to": to, "price": price, "words": words}
     given = {name: value for name, value in args.items() if value is not None}
-    assert parse_call(render_call(GIVE, given), ACTIONS, SMITHY) == Act("give", given)
+    assert parse_call(render_call("give", given, ACTIONS), ACTIONS, SMITHY) == Act("give", given)

@@ -72,7 +72,7 @@ def test_a_character_is_what_its_folder_says(tmp_path: Path) -> None:
     assert [file.name for file in mira.knowledge] == ["ashford.md", "forge.md"]
     assert mira.examples[0].npc == "Aye. [walk_to(place=well)]"
     assert mira.sampling.temperature == 0.4
-    taking = mira.turn_taking_over(TurnTaking(pause_ms=120))
+    taking = mira.turn_taking(TurnTaking(pause_ms=120))
     assert (taking.endpoint_ms, taking.pause_ms) == (300, 120)
 
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc.actions import ActionSpec, Parameter
-from npc.character import ActionOutcome, Character, Example, Exchange, build_prompt, history_messages, stable_messages
-from npc.character.history import DROPPED_AT_ONCE, KEPT_EXCHANGES
+from npc.character import Character, Example, build_prompt, history_messages, stable_messages
 from npc.character.prompt import clean
+from npc.state import Exchange, Outcome
 from npc.turn import Passage, Voice
 from npc.world import Entity, Scene
 
@@ -82,13 +82,10 @@ def test_a_great_scene_is_told_in_part() -> None:
 
 
 def test_a_prompt_begins_with_its_stable_part_and_history_unchanged() -> None:
-    outcome = ActionOutcome.of(GIVE, {"item": "sword", "mood": "sad"}, "failed", "the sword is chained")
-    history = [
-        Exchange("", "Aye?"),
-        Exchange("The sword!", "Here. [give(item=sword, mood=sad)]", (outcome,)),
-    ]
+    outcome = Outcome("[give(item=sword, mood=sad)]", "failed", "the sword is chained")
+    history = [Exchange("", "Aye?"), Exchange("The sword!", "Here. [give(item=sword, mood=sad)]")]
     passages = [Passage("Iron rusts [see notes].", "iron.md", "Rust")]
-    prompt = build_prompt(MIRA, SMITHY, history, passages, "And now?", ["The player looks at the well."])
+    prompt = build_prompt(MIRA, SMITHY, history, passages, "And now?", [outcome], ["The player looks at the well."])
     stable = [*stable_messages(MIRA, SMITHY), *history_messages(history)]
     assert prompt[:-1] == stable
     assert prompt[-1].role == "user"
@@ -99,19 +96,6 @@ def test_a_prompt_begins_with_its_stable_part_and_history_unchanged() -> None:
         "And now?"
     )
     assert [message.role for message in history_messages(history)] == ["user", "assistant"] * 2
-
-
-def test_an_outcome_stays_with_the_words_that_followed_it() -> None:
-    done = ActionOutcome.of(WAVE, {}, "done")
-    history = [Exchange("Wave!", "[wave()]", (done,)), Exchange("Thanks.", "Aye.")]
-    assert history_messages(history)[2].content == "(Your wave() is done)\nThanks."
-
-
-def test_old_exchanges_leave_in_steps_so_that_the_beginning_is_kept() -> None:
-    history = [Exchange(f"{n}", "Aye.") for n in range(40)]
-    starts = [history_messages(history[:n])[0].content for n in range(1, 41)]
-    assert len(set(starts)) == 1 + -(-(40 - KEPT_EXCHANGES) // DROPPED_AT_ONCE)
-    assert all(len(history_messages(history[:n])) <= 2 * KEPT_EXCHANGES for n in range(1, 41))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +118,7 @@ def test_hostile_names_become_harmless_words(hostile: str) -> None:
         characters=(),
     )
     added = system(scene).replace(system(Scene()), "")
-    said = build_prompt(MIRA, scene, [Exchange(hostile, "Aye.")], [Passage(hostile, "", "")], hostile, [hostile])
+    said = build_prompt(MIRA, scene, [Exchange(hostile, "Aye.")], [Passage(hostile, "", "")], hostile, (), [hostile])
     for text in (added, said[-1].content, said[-3].content):
         assert not set(text) & set("[]<>{}|`\u202e\x00\u2028")
     assert said[-1].content.count("\n") == 2

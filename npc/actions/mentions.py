@@ -1,0 +1,68 @@
+"""Which things of the scene an utterance names, by the words of their names and ids."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from npc.world import Entity, Scene
+
+TargetKind = Literal["place", "object", "character"]
+
+STAND_INS: Mapping[TargetKind, str] = {"place": "place", "object": "thing", "character": "person"}
+"""What names are replaced by, so that a phrasing is compared and not the thing that it is about."""
+
+_ARTICLE = re.compile(r"^(the|an?|my|your|our|this|that|some)\s+")
+_DETERMINER = r"(?:(the|an?|my|your|our|this|that|these|those)\s+)?"
+
+
+@dataclass(frozen=True, slots=True)
+class Mentions:
+    text: str
+    """The utterance in lowercase, with stand-ins in place of the names."""
+    targets: Mapping[TargetKind, tuple[str, ...]] = field(default_factory=dict)
+    """The ids that were named, in the order of the scene; kinds of which nothing was named are missing."""
+
+
+class Names:
+    """The names of one scene, prepared for looking them up in many utterances."""
+
+    def __init__(self, scene: Scene) -> None:
+        kinds: tuple[tuple[TargetKind, tuple[Entity, ...]], ...] = (
+            ("place", scene.places),
+            ("object", scene.objects),
+            ("character", scene.characters),
+        )
+        self._meant: dict[str, tuple[TargetKind, str]] = {}
+        heads: dict[str, list[tuple[TargetKind, str]]] = {}
+        for kind, entities in kinds:
+            for entity in entities:
+                for name in _names(entity):
+                    self._meant.setdefault(name, (kind, entity.id))
+                    heads.setdefault(name.split()[-1], []).append((kind, entity.id))
+        for head, meant in heads.items():  # "the well" for the old well, where there is no other
+            if len(set(meant)) == 1 and len(head) > 2:
+                self._meant.setdefault(head, meant[0])
+        longest_first = sorted(self._meant, key=len, reverse=True)
+        names = "|".join(map(re.escape, longest_first))
+        self._pattern = re.compile(rf"(?<!\w){_DETERMINER}({names})(?!\w)") if names else None
+        self._order = {entity.id: n for n, (_, entity) in enumerate((k, e) for k, es in kinds for e in es)}
+
+    def find(self, utterance: str) -> Mentions:
+        found: dict[TargetKind, set[str]] = {}
+
+        def stand_in(match: re.Match[str]) -> str:
+            kind, target = self._meant[match[2]]
+            found.setdefault(kind, set()).add(target)
+            return f"{match[1] or 'the'} {STAND_INS[kind]}"
+
+        text = " ".join(utterance.lower().replace("’", "'").split())
+        if self._pattern is not None:
+            text = self._pattern.sub(stand_in, text)
+        return Mentions(text, {kind: tuple(sorted(ids, key=self._order.__getitem__)) for kind, ids in found.items()})
+
+
+def _names(entity: Entity) -> set[str]:
+    by_id = entity.id.replace("_", " ").replace("-", " ").replace(".", " ").lower()
+    by_name = _ARTICLE.sub("", " ".join(entity.spoken_name.lower().split()))
+    return {name for name in (" ".join(by_id.split()), by_name) if name}

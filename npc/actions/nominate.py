@@ -1,0 +1,228 @@
+"""Notices that a player asks for an action, for language models that do not call one by themselves.
+
+The utterance is compared, by sentence embeddings, with phrasings that ask for
+each known action and with phrasings that only sound like it; names of things
+are replaced by stand-ins on both sides, so that nothing depends on the scene
+and every phrasing is embedded once. A nomination makes the session compile the
+grammar with choice="required": which words and which targets is still the
+language model's to say. Precision goes first: an action that nobody asked for
+is worse than one that has to be asked for twice.
+"""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npc.actions.mentions import STAND_INS, Names, TargetKind
+from npc.actions.spec import PLAYER, ActionSpec
+from npc.world import Scene
+
+Vectors = NDArray[np.float32]
+
+THRESHOLD = 0.05
+TOLERANCE = 0.08
+"""How much better an action that is unknown to the character or impossible may fit, before the request is taken
+for that one."""
+
+REQUEST_WEIGHT = 0.3
+REGULARISATION = 3.0
+NO_REQUEST_COST = 0.15
+MAX_SENTENCES = 4
+
+TALK = (
+    "hello", "good morning", "goodbye", "thank you", "that is nice", "who are you?", "what is your name?",
+    "how are you?", "where are you from?", "what do you do here?", "tell me about this place", "tell me a story",
+    "tell me about yourself", "what do you know about it?", "what do you think of the person?",
+    "do you like the thing?", "where is the person?", "who made the thing?", "how much does the thing cost?",
+    "how old is the place?", "what happened here?", "why did the person do that?", "is it dangerous?", "I don't know",
+    "the person told me about the place", "I lost the thing", "there is a thing at the place", "do you have a thing?",
+    "is the thing yours?", "give me a moment", "let me think", "take care", "tell the person that I said hello",
+    "could you tell me about the thing?", "can you explain it to me?", "I wonder who did that", "you gave good advice",
+    "everybody says so", "can you swim?", "have you ever been to the place?", "what should I do?", "are you afraid?",
+)  # fmt: skip
+"""What players say that asks for nothing to be done."""
+
+_QUESTION_OR_REPORT = re.compile(
+    r"(who|whose|what|why|when|where|which|how(?! about)|did|do|does|is|are|was|were|has|have you|had|am|if|maybe|"
+    r"i|he|she|they|we|it|my|your|this|that|there|thanks?|somebody|someone)\b"
+)
+_WISH = re.compile(r"(i|we)('d| would| want| need|'ll (take|buy|have))\b|i wish\b|have (a|some)\b")
+_NEGATION = re.compile(r"\b(don't|do not|doesn't|never|didn't|can't|cannot|won't|wouldn't|not)\b")
+_ASKED_NOT_TO = re.compile(r"^don't (move|stop)\b|\b(if|why) you (don't|can't)\b")
+_OPENING = re.compile(r"^(please|now|hey|okay|ok|well|so|and|but|then|just|oh|ah|yes|sir|friend|[a-z]+,)[\s,]+")
+
+
+class Embedder(Protocol):
+    async def embed(self, texts: Sequence[str], /) -> Vectors:
+        """float32 [len(texts), n], rows of length 1."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Nomination:
+    names: tuple[str, ...]
+    """Actions that were asked for; more than one where they fit alike."""
+    targets: Mapping[TargetKind, tuple[str, ...]]
+    """What may stand for each kind: what was named, or the player; kinds that are missing are free."""
+    score: float
+    margin: float
+    """Over the next action that the character could do."""
+
+
+class Nominator:
+    """Knows the phrasings of many actions; shared by all sessions. `build` makes one."""
+
+    def __init__(
+        self, actions: Sequence[ActionSpec], embedder: Embedder, asking: Sequence[Vectors], other: Vectors
+    ) -> None:
+        self._embedder = embedder
+        self._actions = {action.name: action for action in actions}
+        self._asking = {action.name: vectors for action, vectors in zip(actions, asking, strict=True)}
+        self._other = other
+        self._request = _request_direction(np.concatenate([*asking, other[:0]]), other)
+
+    @classmethod
+    async def build(
+        cls, actions: Collection[ActionSpec], embedder: Embedder, keeper: Embedder | None = None
+    ) -> "Nominator":
+        """Embed the phrasings of `actions`: a few hundred short texts, through `keeper` if one keeps vectors on disk.
+
+        Actions without examples are never nominated.
+        """
+        known = [action for action in actions if action.examples]
+        asking = [_phrasings(action, action.examples) for action in known]
+        other = [text for action in known for text in _phrasings(action, action.counter_examples)] + list(TALK)
+        vectors = await (keeper or embedder).embed([text.lower() for texts in (*asking, other) for text in texts])
+        edges = np.cumsum([len(texts) for texts in asking])
+        *parts, rest = np.split(vectors, edges)
+        return cls(known, embedder, parts, rest)
+
+    def of(self, actions: Sequence[ActionSpec]) -> "OwnNominator":
+        """A nominator for somebody who can do `actions`."""
+        return OwnNominator(self, tuple(actions))
+
+    async def nominate(self, utterance: str, actions: Sequence[ActionSpec], scene: Scene) -> Nomination | None:
+        """The action of `actions` that the player asks for, or None where that is not clear."""
+        if not self._actions or not actions:
+            return None
+        names = _names_of(scene)
+        mentions = [names.find(sentence) for sentence in _sentences(utterance)]
+        if not mentions:
+            return None
+        vectors = await self._embedder.embed([mention.text for mention in mentions])
+        best: Nomination | None = None
+        for mention, vector in zip(mentions, vectors, strict=True):
+            found = self._judge(mention.text, vector, mention.targets, actions, scene)
+            if found is not None and (best is None or found.score > best.score):
+                best = found
+        return best
+
+    def _judge(
+        self,
+        text: str,
+        vector: NDArray[np.float32],  # [n]
+        targets: Mapping[TargetKind, tuple[str, ...]],
+        actions: Sequence[ActionSpec],
+        scene: Scene,
+    ) -> Nomination | None:
+        fit = {name: float((asking @ vector).max()) for name, asking in self._asking.items()}
+        possible = [
+            action.name
+            for action in actions
+            if action.name in fit and action.is_possible(scene) and _names_enough(action, targets)
+        ]
+        if not possible:
+            return None
+        possible.sort(key=lambda name: -fit[name])
+        chosen = possible[0]
+        if fit[chosen] < max(fit.values()) - TOLERANCE:
+            return None
+        contrast = fit[chosen] - float((self._other @ vector).max())
+        request = float(self._request[:-1] @ vector + self._request[-1])
+        score = contrast + REQUEST_WEIGHT * request - (NO_REQUEST_COST if _asks_nothing(text) else 0.0)
+        if score < THRESHOLD:
+            return None
+        margin = fit[chosen] - fit[possible[1]] if len(possible) > 1 else 1.0
+        return Nomination((chosen,), _narrowed(self._actions[chosen], targets), score, margin)
+
+
+@dataclass(frozen=True, slots=True)
+class OwnNominator:
+    """What one character needs of the shared `Nominator`."""
+
+    shared: Nominator
+    actions: tuple[ActionSpec, ...]
+
+    async def nominate(self, utterance: str, scene: Scene) -> Nomination | None:
+        return await self.shared.nominate(utterance, self.actions, scene)
+
+
+def _phrasings(action: ActionSpec, examples: Sequence[str]) -> list[str]:
+    """Examples with stand-ins for their slots: "walk to the {place}" → "walk to the place"."""
+    texts = []
+    for text in examples:
+        for parameter in action.parameters:
+            kind = parameter.kind
+            name = STAND_INS[kind] if kind in ("place", "object", "character") else parameter.name
+            text = text.replace(f"the {{{parameter.name}}}", f"{{{parameter.name}}}")
+            text = text.replace(f"{{{parameter.name}}}", f"the {name}")
+        texts.append(text)
+    return texts
+
+
+def _request_direction(asking: Vectors, other: Vectors) -> NDArray[np.float64]:
+    """Ridge regression of 1 on requests and -1 on the rest: [n + 1], the last the constant."""
+    inputs = np.concatenate([asking, other]).astype(np.float64)
+    inputs = np.hstack([inputs, np.ones((len(inputs), 1))])
+    labels = np.concatenate([np.ones(len(asking)), -np.ones(len(other))])
+    gram = inputs @ inputs.T + REGULARISATION * np.eye(len(inputs))
+    weights: NDArray[np.float64] = inputs.T @ np.linalg.solve(gram, labels)
+    return weights
+
+
+@lru_cache(maxsize=256)
+def _names_of(scene: Scene) -> Names:
+    return Names(scene)
+
+
+def _sentences(utterance: str) -> list[str]:
+    parts = re.split(r"(?<=[.!?])\s+", utterance.strip()[:1000])
+    return [part for part in parts if re.search(r"\w", part)][-MAX_SENTENCES:]
+
+
+def _asks_nothing(text: str) -> bool:
+    """Questions, reports and negations by their form, to which embeddings are nearly blind."""
+    previous = ""
+    while text != previous:
+        previous, text = text, _OPENING.sub("", text)
+    if _WISH.match(text) and not _NEGATION.search(text):
+        return False
+    if _QUESTION_OR_REPORT.match(text):
+        return True
+    return bool(_NEGATION.search(text)) and not _ASKED_NOT_TO.search(text)
+
+
+def _names_enough(action: ActionSpec, targets: Mapping[TargetKind, tuple[str, ...]]) -> bool:
+    """Targets that every phrasing of the action names have to be named."""
+    return all(
+        parameter.is_optional
+        or parameter.kind not in ("place", "object", "character")
+        or parameter.kind in targets
+        or not all(f"{{{parameter.name}}}" in example for example in action.examples)
+        for parameter in action.parameters
+    )
+
+
+def _narrowed(
+    action: ActionSpec, targets: Mapping[TargetKind, tuple[str, ...]]
+) -> Mapping[TargetKind, tuple[str, ...]]:
+    kinds = {parameter.kind for parameter in action.parameters}
+    narrowed = {kind: ids for kind, ids in targets.items() if kind in kinds}
+    if "character" in kinds and "character" not in narrowed:
+        narrowed["character"] = (PLAYER,)
+    return narrowed

@@ -5,7 +5,8 @@ cuts it into the frames that voice activity wants, `recording` keeps what an
 utterance may need, and `files` reads and writes WAV and FLAC.
 """
 
-from npc.audio.framer import Frame, Framer
+from npc.audio.framer import FRAME_SAMPLES, Frame, Framer
 from npc.audio.recording import Recording
+from npc.audio.resample import StreamResampler, resample
 
-__all__ = ["Frame", "Framer", "Recording"]
+__all__ = ["FRAME_SAMPLES", "Frame", "Framer", "Recording", "StreamResampler", "resample"]

@@ -5,14 +5,14 @@ probabilities through `detector` (pure, no I/O), which answers with events.
 """
 
 from npc.turntaking.detector import (
+    DetectorEvent,
     Lull,
     Patience,
-    Pause,
+    Paused,
     Resumed,
-    SpeechStarted,
     TurnDetector,
     TurnEnded,
-    TurnEvent,
+    TurnStarted,
 )
 
-__all__ = ["Lull", "Patience", "Pause", "Resumed", "SpeechStarted", "TurnDetector", "TurnEnded", "TurnEvent"]
+__all__ = ["DetectorEvent", "Lull", "Patience", "Paused", "Resumed", "TurnDetector", "TurnEnded", "TurnStarted"]

@@ -1,7 +1,7 @@
 """When a player's turn begins, may be over, goes on, and is over. Decides, and does nothing else.
 
 Fed the probability of speech frame by frame, it answers with events in the
-order  SpeechStarted (Pause Resumed)* [Pause] TurnEnded,  over and over. All
+order  TurnStarted (Paused Resumed)* [Paused] TurnEnded,  over and over. All
 positions count samples of the microphone's stream at 16 kHz. How much silence
 ends a turn is asked of `patience` at every frame of a silence.
 
@@ -25,15 +25,15 @@ END_LAG_MS = 48
 
 
 @dataclass(frozen=True, slots=True)
-class SpeechStarted:
-    """The player speaks. `speech_start_sample` is where the sound began, `at_sample` where that was sure."""
+class TurnStarted:
+    """The player speaks: since `speech_start_sample`, surely by `at_sample`."""
 
     at_sample: int
     speech_start_sample: int
 
 
 @dataclass(frozen=True, slots=True)
-class Pause:
+class Paused:
     """The turn may be over: the reply may be begun, unheard."""
 
     at_sample: int
@@ -56,7 +56,7 @@ class TurnEnded:
     reason: Literal["silence", "released", "too-long"] = "silence"
 
 
-TurnEvent = SpeechStarted | Pause | Resumed | TurnEnded
+DetectorEvent = TurnStarted | Paused | Resumed | TurnEnded
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +81,7 @@ class TurnDetector:
         self._turn_start = 0
         self._voiced_end = 0  # of the last voiced frame
         self._burst_start: int | None = None  # of the current run of voiced frames
+        self._is_held = False
 
     @property
     def is_in_turn(self) -> bool:
@@ -91,8 +92,17 @@ class TurnDetector:
         """Samples pushed so far."""
         return self._n_heard
 
-    def push(self, probability: float, n_samples: int, *, over_reply: bool = False) -> tuple[TurnEvent, ...]:
-        """The next frame, `n_samples` long. Over a reply, a turn takes `barge_in_ms` of speech to start."""
+    @property
+    def is_paused(self) -> bool:
+        return self._phase == "pause"
+
+    @property
+    def speech_ms(self) -> float:
+        """From the start of the turn to its last sound; 0 outside a turn."""
+        return _ms(self._speech_end - self._turn_start) if self.is_in_turn else 0.0
+
+    def push(self, probability: float, n_samples: int) -> tuple[DetectorEvent, ...]:
+        """The next frame, `n_samples` long."""
         frame_start = self._n_heard
         self._n_heard += n_samples
         if self._is_voiced(probability):
@@ -102,7 +112,7 @@ class TurnDetector:
             self._burst_start = None
         match self._phase:
             case "quiet":
-                return self._wait_for_speech(self._settings.barge_in_ms if over_reply else self._settings.start_ms)
+                return self._wait_for_speech()
             case _ if self._n_heard - self._turn_start >= self._settings.max_utterance_s * HEARING_RATE_HZ:
                 return (self._end_turn("too-long"),)
             case "speech":
@@ -110,7 +120,17 @@ class TurnDetector:
             case "pause":
                 return self._wait_out_pause()
 
-    def end_now(self) -> tuple[TurnEvent, ...]:
+    def hold(self) -> tuple[DetectorEvent, ...]:
+        """The player pressed the talk key: a turn is on, whatever is heard, until `end_now` or its longest length."""
+        self._is_held = True
+        if self._phase == "speech":
+            return ()
+        if self._phase == "quiet":
+            return self._start_turn(self._n_heard if self._burst_start is None else self._burst_start)
+        self._phase = "speech"
+        return (Resumed(self._n_heard),)
+
+    def end_now(self) -> tuple[DetectorEvent, ...]:
         """The player let go of the talk key. Ends the turn, even one that was about to start; none is no error."""
         if self._phase != "quiet":
             return (self._end_turn("released"),)
@@ -122,26 +142,27 @@ class TurnDetector:
         """Forget a turn that is going on; the sample count goes on."""
         self._phase = "quiet"
         self._burst_start = None
+        self._is_held = False
 
     def _is_voiced(self, probability: float) -> bool:
         threshold = self._settings.speech_threshold
         return probability >= (threshold if self._burst_start is None else max(threshold - HYSTERESIS, threshold / 2))
 
-    def _wait_for_speech(self, start_ms: float) -> tuple[TurnEvent, ...]:
-        if self._burst_start is None or _ms(self._n_heard - self._burst_start) < start_ms:
+    def _wait_for_speech(self) -> tuple[DetectorEvent, ...]:
+        if self._burst_start is None or _ms(self._n_heard - self._burst_start) < self._settings.start_ms:
             return ()
         return self._start_turn(self._burst_start)
 
-    def _follow_speech(self) -> tuple[TurnEvent, ...]:
+    def _follow_speech(self) -> tuple[DetectorEvent, ...]:
         if self._burst_start is not None:
             self._voiced_end = self._n_heard
             return ()
-        if self._silence_ms() < self._settings.pause_ms:
+        if self._is_held or self._silence_ms() < self._settings.pause_ms:
             return ()
         self._phase = "pause"
-        return (Pause(self._n_heard, self._speech_end), *self._end_if_silent())
+        return (Paused(self._n_heard, self._speech_end), *self._end_if_silent())
 
-    def _wait_out_pause(self) -> tuple[TurnEvent, ...]:
+    def _wait_out_pause(self) -> tuple[DetectorEvent, ...]:
         if self._burst_start is None:
             return self._end_if_silent()
         # Maybe speech, maybe a click: the turn neither ends nor goes on before that is known.
@@ -151,15 +172,15 @@ class TurnDetector:
         self._voiced_end = self._n_heard
         return (Resumed(self._n_heard),)
 
-    def _start_turn(self, start: int) -> tuple[TurnEvent, ...]:
+    def _start_turn(self, start: int) -> tuple[DetectorEvent, ...]:
         self._phase = "speech"
         self._turn_start = start
         self._voiced_end = self._n_heard
-        return (SpeechStarted(self._n_heard, start),)
+        return (TurnStarted(self._n_heard, start),)
 
-    def _end_if_silent(self) -> tuple[TurnEvent, ...]:
+    def _end_if_silent(self) -> tuple[DetectorEvent, ...]:
         silence_ms = self._silence_ms()
-        lull = Lull(_ms(self._speech_end - self._turn_start), silence_ms)
+        lull = Lull(self.speech_ms, silence_ms)
         return (self._end_turn("silence"),) if silence_ms >= self._patience(lull) else ()
 
     def _end_turn(self, reason: Literal["silence", "released", "too-long"]) -> TurnEnded:

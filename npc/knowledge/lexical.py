@@ -4,6 +4,7 @@ Scores are shares between 0 and 1 of what the question's words are worth, so
 that one threshold fits long and short questions.
 """
 
+import logging
 import math
 import re
 from collections import Counter
@@ -15,6 +16,8 @@ import numpy as np
 import snowballstemmer  # type: ignore[import-untyped]
 from bm25s.stopwords import STOPWORDS_EN_PLUS  # type: ignore[import-untyped]
 from numpy.typing import NDArray
+
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # it asks for DEBUG on import
 
 _WORD = re.compile(r"[^\W_]+")
 _SMALL_TALK = """
@@ -41,16 +44,16 @@ class LexicalIndex:
 
         BM25 (Lucene's variant) divided by its least upper bound for this question,
         which is the sum of its words' idf: a word that no text has counts against all.
+        A question of common words alone ("what is this place?") is worth one rare word.
         """
         stems = dict.fromkeys(self._joined(self._stems(question)))
         known = [stem for stem in stems if stem in self._n_holding]
         if self._bm25 is None or not known:
             return np.zeros(self._n_texts, np.float32)
         scores: NDArray[np.float32] = self._bm25.get_scores(known)
-        return scores / sum(self._idf(stem) for stem in stems)
+        return scores / max(sum(self._idf(self._n_holding[stem]) for stem in stems), self._idf(1))
 
-    def _idf(self, stem: str) -> float:
-        n_holding = self._n_holding[stem]
+    def _idf(self, n_holding: int) -> float:
         return math.log1p((self._n_texts - n_holding + 0.5) / (n_holding + 0.5))
 
     def _stems(self, text: str) -> list[str]:

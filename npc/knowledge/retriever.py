@@ -7,6 +7,7 @@ a passage that does not belong makes a small model talk beside the point.
 """
 
 import asyncio
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -47,12 +48,13 @@ class KnowledgeIndex:
     async def retrieve(self, query: str, n: int, context: str = "") -> tuple[Passage, ...]:
         """At most `n` passages, best first, each with its score; none where nothing is near enough.
 
-        `context` is what the player said just before: "and how deep is it?" is looked up with it.
+        `context` is what the player said just before: "and how deep is it?" is looked up with it,
+        a question that stands by itself is not.
         Raises StageError when the embedding model fails.
         """
         if n <= 0 or not self.passages or not query.strip():
             return ()
-        if context.strip():
+        if context.strip() and refers_back(query):
             alone, together = await self._scores(query, f"{context} {query}")
             scores = np.maximum(alone, self._settings.context_weight * together)
         else:
@@ -66,6 +68,17 @@ class KnowledgeIndex:
         similarities = await self._embedder.embed(queries) @ self._vectors.T
         shares = np.stack([self._lexical.scores(query) for query in queries])
         return similarities + self._settings.lexical_weight * shares
+
+
+_POINTS_BACK = re.compile(
+    r"^\W*and\b|\b(?:it|its|that|this|these|those|they|them|their|theirs|he|him|his|she|her|hers|ones?|there)\b", re.I
+)
+_MERELY_THERE = re.compile(r"\b(?:is|are|was|were|hello|hi|hey) there\b|\bthere(?:'s| is| are| was| were)\b", re.I)
+
+
+def refers_back(question: str) -> bool:
+    """Whether it needs what was said before: it begins with "and", or has a pronoun."""
+    return _POINTS_BACK.search(_MERELY_THERE.sub(" ", question)) is not None
 
 
 def searchable(passage: Passage) -> str:

@@ -54,7 +54,7 @@ class Defend(Action):
 
 
 class Guard(Action):
-    """Stand guard at a place."""
+    """Guard a place."""
 
     examples = (
         "guard the {place}",
@@ -77,7 +77,7 @@ class Guard(Action):
 
 
 class Flee(Action):
-    """Run away to safety."""
+    """Run away."""
 
     examples = (
         "run",

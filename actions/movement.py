@@ -109,7 +109,7 @@ class ComeTo(Action):
 
 
 class Stop(Action):
-    """Stop what you are doing and stay where you are."""
+    """Stop and stay."""
 
     examples = (
         "stop",
@@ -137,7 +137,7 @@ class Stop(Action):
 
 
 class LookAt(Action):
-    """Turn and look at somebody."""
+    """Look at somebody."""
 
     examples = (
         "look at me",

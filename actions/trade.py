@@ -8,7 +8,7 @@ from npc.actions.declare import Action, Someone, Thing
 
 
 class Give(Action):
-    """Hand a thing over to somebody."""
+    """Hand over a thing to somebody."""
 
     examples = (
         "give me the {item}",
@@ -64,7 +64,7 @@ class PickUp(Action):
 
 
 class PutDown(Action):
-    """Put down a thing that you hold."""
+    """Put down a thing."""
 
     examples = (
         "put down the {item}",
@@ -87,7 +87,7 @@ class PutDown(Action):
 
 
 class Show(Action):
-    """Hold up a thing so that the player can see it."""
+    """Hold up a thing to be seen."""
 
     examples = (
         "show me the {item}",
@@ -110,7 +110,7 @@ class Show(Action):
 
 
 class Sell(Action):
-    """Offer a thing to the player for a price in coins."""
+    """Sell a thing for coins."""
 
     examples = (
         "sell me the {item}",

@@ -4,7 +4,7 @@ from npc.actions.declare import Action, Thing
 
 
 class Open(Action):
-    """Open a thing, such as a door or a chest."""
+    """Open a thing."""
 
     examples = (
         "open the {thing}",
@@ -26,7 +26,7 @@ class Open(Action):
 
 
 class Close(Action):
-    """Close a thing, such as a door or a chest."""
+    """Close a thing."""
 
     examples = (
         "close the {thing}",
@@ -48,7 +48,7 @@ class Close(Action):
 
 
 class Use(Action):
-    """Use or work a thing."""
+    """Use a thing."""
 
     examples = (
         "use the {thing}",

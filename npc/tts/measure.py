@@ -46,7 +46,9 @@ def portrait(recordings: Sequence[Samples], rate_hz: int) -> Portrait:
     mean = power.mean(axis=0)
     bands = np.log10(_mel_bands(hz) @ mean + 1e-12) * 10
     return Portrait(
-        float(np.median(pitches)) if pitches else 0.0, float(mean @ hz / mean.sum()), tuple(bands - bands.mean())
+        float(np.median(pitches)) if pitches else 0.0,
+        float(mean @ hz / mean.sum()),
+        tuple((bands - bands.mean()).tolist()),
     )
 
 

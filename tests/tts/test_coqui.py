@@ -60,7 +60,7 @@ def test_an_import_that_fails_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_model_is_a_wrong_setting() -> None:
-    with pytest.raises(ConfigError, match="speaking.model is empty"):
+    with pytest.raises(ConfigError, match=r"speaking\.model is empty"):
         coqui_library.load("")
 
 

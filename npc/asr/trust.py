@@ -1,8 +1,8 @@
 """Whether a decoded text can be what was said. Pure: judges tokens and scores, runs no model.
 
-With little silence behind the speech Whisper's decoder may miss the end and
-repeat itself; on noise it invents. The limits are Whisper's own (Radford et
-al. 2022, section 4.5) but for the token rate and the loop, which are ours.
+With too little silence behind the speech Whisper's decoder misses the end and
+says all of it again; on noise it invents. The limits are Whisper's own
+(Radford et al. 2022, section 4.5) but for the token rate and the loops.
 """
 
 import zlib
@@ -12,12 +12,17 @@ from dataclasses import dataclass
 MAX_COMPRESSION = 2.4
 MIN_MEAN_LOGPROB = -1.0
 MAX_NO_SPEECH = 0.6
-TOKENS_PER_S = 9.0
+TOKENS_PER_S = 8.0
 """Fast speech has about 5 words a second, 6.5 tokens."""
 TOKENS_SPARE = 10
+MAX_TOKENS = 224
+"""Whisper's text context less the half that is for a prompt."""
 LOOP_REPEATS = 4
 LOOP_TOKENS = 8
 """A loop is the same tokens at least four times in a row, eight tokens long or more: "no, no, no" is none."""
+RESTART_UNIT = 3
+RESTART_OVERLAP = 2
+"""A restart is a text of three tokens or more that begins a second time, by at least two tokens, up to the end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,7 @@ class Decoded:
 
 def token_limit(audio_s: float) -> int:
     """More tokens than this cannot be spoken in `audio_s` seconds."""
-    return TOKENS_SPARE + int(TOKENS_PER_S * audio_s)
+    return min(TOKENS_SPARE + int(TOKENS_PER_S * audio_s), MAX_TOKENS)
 
 
 def is_silence(decoded: Decoded) -> bool:
@@ -44,7 +49,7 @@ def is_silence(decoded: Decoded) -> bool:
 def is_looping(decoded: Decoded) -> bool:
     return (
         decoded.reached_limit
-        or find_loop(decoded.tokens) is not None
+        or first_saying(decoded.tokens) < len(decoded.tokens)
         or compression_ratio(decoded.text) > MAX_COMPRESSION
     )
 
@@ -54,18 +59,25 @@ def is_doubtful(decoded: Decoded) -> bool:
     return is_looping(decoded) or decoded.mean_logprob < MIN_MEAN_LOGPROB
 
 
-def find_loop(tokens: Sequence[int]) -> tuple[int, int] | None:
-    """Start and unit length of the first run of the same tokens over and over; None where there is none."""
+def first_saying(tokens: Sequence[int]) -> int:
+    """How many tokens there are until the text begins to repeat itself; all of them where it does not."""
     n = len(tokens)
+    for unit in range(RESTART_UNIT, n - RESTART_OVERLAP + 1):
+        if tokens[unit:] == tokens[: n - unit]:
+            return unit
     for start in range(n):
         for unit in range(1, (n - start) // LOOP_REPEATS + 1):
-            repeats = 1
-            first = tokens[start : start + unit]
-            while tokens[start + repeats * unit : start + (repeats + 1) * unit] == first:
-                repeats += 1
-            if repeats >= LOOP_REPEATS and repeats * unit >= LOOP_TOKENS:
-                return start, unit
-    return None
+            if _repeats(tokens[start:], unit) * unit >= max(LOOP_TOKENS, LOOP_REPEATS * unit):
+                return start + unit
+    return n
+
+
+def _repeats(tokens: Sequence[int], unit: int) -> int:
+    """How often the first `unit` tokens follow each other from the start."""
+    n = 1
+    while tokens[n * unit : (n + 1) * unit] == tokens[:unit]:
+        n += 1
+    return n
 
 
 def compression_ratio(text: str) -> float:

@@ -43,7 +43,8 @@ class Recognition(_Section):
     model: str = "whisper-tiny.en"
     language: str = "en"
     """A code such as `de` for a multilingual model, or `auto` to detect it in every utterance."""
-    n_threads: Positive = 2
+    n_threads: Positive = 1
+    """An utterance is too little work to share: on 2 cores one thread was quicker, and left the other core free."""
     partial_every_ms: Positive = 400
     """How often the transcript is renewed while the player speaks."""
 

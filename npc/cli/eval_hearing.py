@@ -123,6 +123,7 @@ def stock_listener(folder: Path) -> "Listen":
     """faster-whisper as it comes: windows of 30 s, beam 5, temperature fallback, up to 4 threads."""
     from faster_whisper import WhisperModel
 
+    n_threads = min(os.cpu_count() or 1, 4)
     model = WhisperModel(str(folder), device="cpu", compute_type="int8", cpu_threads=n_threads, local_files_only=True)
     return lambda audio: " ".join(part.text.strip() for part in model.transcribe(audio, language="en")[0])
 

@@ -1,14 +1,16 @@
 """`npc eval voices`: is every voice understood, and does each sound like itself?
 
-Whisper listens with its full window and beam search, as its authors run it: a
-fault of the engine's own quicker recogniser must not count against a voice.
+The engine's own recogniser listens, as it does in a conversation; `--listener
+stock` is Whisper with its full window and beam search, as its authors run it.
+Where only the first hears badly, the fault is the recogniser's.
 """
 
 import asyncio
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from npc.tts.measure import Portrait
     from npc.turn import Samples
 
-    Listen = Callable[[Samples], str]
+    Listen = Callable[[Samples], Awaitable[str]]
     """The words in audio [n] at 16 kHz."""
 
 SENTENCES = (
@@ -47,6 +49,11 @@ SENTENCES = (
 PLAIN = "heart"
 
 
+class Listener(StrEnum):
+    STOCK = "stock"
+    ENGINE = "engine"
+
+
 @dataclass(frozen=True, slots=True)
 class VoiceReport:
     voice: str
@@ -67,6 +74,7 @@ def voices(
     names: Annotated[list[str] | None, typer.Argument(help="Voices; all without one.")] = None,
     models: Annotated[Path | None, typer.Option(help="A folder of models to use as it is.")] = None,
     recogniser: Annotated[str, typer.Option(help="The model that listens.")] = "whisper-tiny.en",
+    listener: Annotated[Listener, typer.Option(help="How it listens.")] = Listener.ENGINE,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Have each voice say twenty sentences and the recogniser write them down."""
@@ -78,7 +86,7 @@ def voices(
     try:
         if unknown := [name for name in names or () if name not in VOICES]:
             raise typer.BadParameter(f"voice '{unknown[0]}' is unknown; have {', '.join(VOICES)}")
-        listen = listener(ModelStore(models_dir=models).ensure(recogniser))
+        listen = listening(ModelStore(models_dir=models).ensure(recogniser), listener)
         reports = asyncio.run(report(load_synthesiser(Speaking()), listen, names or list(VOICES)))
     except NpcError as error:
         typer.echo(str(error), err=True)
@@ -89,12 +97,27 @@ def voices(
         _print(reports)
 
 
-def listener(folder: Path) -> "Listen":
-    """Stock faster-whisper on a CTranslate2 folder."""
+def listening(folder: Path, listener: Listener = Listener.STOCK) -> "Listen":
+    """A way to hear with the CTranslate2 Whisper in `folder`."""
+    if listener is Listener.ENGINE:
+        from npc.asr.whisper import WhisperRecogniser
+        from npc.config import Recognition
+
+        recogniser = WhisperRecogniser.load(folder, Recognition())
+
+        async def as_the_engine(audio: "Samples") -> str:
+            return (await recogniser.transcribe(audio, is_final=True)).text
+
+        return as_the_engine
+
     from faster_whisper import WhisperModel
 
     model = WhisperModel(str(folder), device="cpu", compute_type="int8", local_files_only=True)
-    return lambda audio: " ".join(part.text for part in model.transcribe(audio, language="en")[0])
+
+    async def as_its_authors(audio: "Samples") -> str:
+        return " ".join(part.text for part in model.transcribe(audio, language="en")[0])
+
+    return as_its_authors
 
 
 async def report(
@@ -152,7 +175,7 @@ async def _hear(
         work_s += time.perf_counter() - start
         recordings.append(np.concatenate(parts))
     rate_hz = synthesiser.rate_hz
-    heard = [listen(soxr.resample(audio, rate_hz, HEARING_RATE_HZ).astype(np.float32)) for audio in recordings]
+    heard = [await listen(soxr.resample(audio, rate_hz, HEARING_RATE_HZ).astype(np.float32)) for audio in recordings]
     error = jiwer.wer([normalise(sentence) for sentence in sentences], [normalise(text) for text in heard])
     audio_s = sum(len(audio) for audio in recordings) / rate_hz
     return 100 * float(error), portrait(recordings, rate_hz), 1000 * work_s / audio_s

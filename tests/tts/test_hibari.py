@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from npc.cli.eval_voices import SENTENCES, listener, report
+from npc.cli.eval_voices import SENTENCES, listening, report
 from npc.config import Speaking
 from npc.errors import ConfigError
 from npc.models import ModelStore
@@ -45,7 +45,7 @@ def synthesiser() -> Iterator[HibariSynthesiser]:
 
 @pytest.fixture(scope="module")
 def listen(models: ModelStore) -> "Listen":
-    return listener(models.ensure("whisper-tiny.en"))
+    return listening(models.ensure("whisper-tiny.en"))
 
 
 async def spoken(synthesiser: HibariSynthesiser, text: str, voice: Voice = Voice("heart")) -> list[Speech]:  # noqa: B008
@@ -109,7 +109,7 @@ async def test_words_are_where_their_times_say(synthesiser: HibariSynthesiser, l
             continue
         piece = speech.audio[max(word.start_sample - 480, 0) : word.end_sample + 480]
         padded = np.pad(soxr.resample(piece, 24_000, 16_000).astype(np.float32), 4000)
-        assert listen(padded).strip(" .,!").lower()[:4] == word.text[:4]
+        assert (await listen(padded)).strip(" .,!").lower()[:4] == word.text[:4]
 
 
 async def test_the_edges_of_voicing_are_where_the_phonemes_say(synthesiser: HibariSynthesiser) -> None:

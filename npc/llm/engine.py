@@ -136,12 +136,13 @@ class Engine:
             forced = sequence.guide.forced()
             sequence.guide.accept(forced)
             written += forced
+        is_cut = len(written) > sequence.max_tokens - sequence.n_written
         written = written[: sequence.max_tokens - sequence.n_written]
         for each in written:
             sequence.tokens.append(each)
             sequence.sampler.note(each)
             sequence.text.push(each)
-        if sequence.text.is_stopped or (sequence.guide is not None and sequence.guide.is_complete):
+        if sequence.text.is_stopped or (sequence.guide is not None and sequence.guide.is_complete and not is_cut):
             return written, "stop"
         return written, "length" if sequence.n_written >= sequence.max_tokens else None
 

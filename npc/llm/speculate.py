@@ -36,7 +36,7 @@ class PromptLookup:
         for n in range(_N_GRAM, _SHORTEST - 1, -1):
             after = self._seen.get(tuple(tokens[-n:]))
             if after is not None:
-                return list(tokens[after : after + min(n_most, self._length)])
+                return _continue(tokens, after, min(n_most, self._length))
         return []
 
     def learn(self, n_drafted: int, n_accepted: int) -> None:
@@ -58,3 +58,12 @@ class PromptLookup:
                 if end >= n:
                     self._seen[tuple(tokens[end - n : end])] = end
         self._n_indexed = len(tokens)
+
+
+def _continue(tokens: Sequence[int], after: int, n: int) -> list[int]:
+    """`n` tokens from `after` on; a text that repeats itself is taken to go on repeating."""
+    draft = list(tokens[after : after + n])
+    period = len(tokens) - after
+    while len(draft) < n:
+        draft.append(draft[len(draft) - period])
+    return draft

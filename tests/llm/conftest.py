@@ -1,0 +1,41 @@
+"""The tiny model, loaded once, and engines on it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_llm import VOCAB, Bench, write_model
+
+from npc.llm import weights
+from npc.llm.grammar import GrammarCompiler
+from npc.llm.model import Transformer
+from npc.llm.tokenizer import ChatTokenizer
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_model(tmp_path_factory.mktemp("tiny"), "llama", tie_word_embeddings=True)
+
+
+@pytest.fixture(scope="session")
+def tiny(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Transformer:
+    return weights.load(tiny_folder, tmp_path_factory.mktemp("derived"), "float32", 512)
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer(tiny_folder: Path) -> ChatTokenizer:
+    return ChatTokenizer(tiny_folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_grammars(tiny_tokenizer: ChatTokenizer) -> GrammarCompiler:
+    return GrammarCompiler(tiny_tokenizer, VOCAB, [258])
+
+
+@pytest.fixture
+def bench(tiny: Transformer, tiny_tokenizer: ChatTokenizer, tiny_grammars: GrammarCompiler) -> Callable[..., Bench]:
+    def make(**options: Any) -> Bench:  # Bench's own keywords
+        return Bench(tiny, tiny_tokenizer, tiny_grammars, **options)
+
+    return make

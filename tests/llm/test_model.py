@@ -1,0 +1,150 @@
+"""The network against transformers' own, on tiny random models of each family."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_llm import VOCAB, write_model
+from torch.nn import functional as F  # noqa: N812
+from transformers import AutoModelForCausalLM
+
+from npc.errors import ModelError
+from npc.llm import tensorfile, weights
+from npc.llm.architecture import Architecture
+from npc.llm.linear import FORMATS
+from npc.llm.model import Batch, Group, Transformer
+
+TOLERANCE = 2e-4
+"""Largest difference of a logit in float32; the logits of these models span about 20."""
+
+LLAMA3 = {
+    "rope_type": "llama3",
+    "rope_theta": 500.0,
+    "factor": 4.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
+}
+FAMILIES = {
+    "llama": ("llama", {"tie_word_embeddings": False}),
+    "llama tied": ("llama", {"tie_word_embeddings": True}),
+    "llama with biases": ("llama", {"attention_bias": True, "mlp_bias": True}),
+    "llama 3.1 positions": ("llama", {"rope_parameters": LLAMA3}),
+    "llama stretched": ("llama", {"rope_parameters": {"rope_type": "linear", "rope_theta": 1e4, "factor": 2.0}}),
+    "mistral": ("mistral", {"sliding_window": None, "head_dim": 16}),
+    "mistral looking back 8": ("mistral", {"sliding_window": 8, "head_dim": 16}),
+    "qwen2": ("qwen2", {"tie_word_embeddings": True}),
+    "qwen3": ("qwen3", {"head_dim": 32}),
+    "smollm3": ("smollm3", {"no_rope_layers": [1, 1, 0], "pad_token_id": 0, "tie_word_embeddings": True}),
+}
+
+
+def logits_of(model: Transformer, ids: list[int], chunks: tuple[int, ...]) -> torch.Tensor:
+    """Logits [len(ids), vocab], read in `chunks` into pages that lie in no order."""
+    n_pages, page_size = 8, 8
+    cache = [torch.zeros(n_pages, page_size, model.arch.kv_size, dtype=model.dtype) for _ in range(model.arch.n_layers)]
+    pages = torch.tensor([[5, 2, 7, 0, 3, 6]])
+    rows, first = [], 0
+    with torch.inference_mode():
+        for n in chunks:
+            positions = torch.arange(first, first + n)
+            slots = pages[0, positions // page_size] * page_size + positions % page_size
+            keys = torch.arange(pages.numel() * page_size)
+            masks = {}
+            for window in set(model.arch.windows):
+                seen = keys <= positions[:, None]
+                if window:
+                    seen = seen & (keys > positions[:, None] - window)
+                mask = torch.zeros(seen.shape).masked_fill(~seen, -torch.inf)
+                masks[window] = mask.repeat(model.arch.n_heads // model.arch.n_kv_heads, 1)[None, None]
+            batch = Batch(
+                torch.tensor(ids[first : first + n]), positions, slots, [Group(0, 1, n, pages, masks)], torch.arange(n)
+            )
+            out = model.forward(batch, cache)
+            assert out is not None
+            rows.append(out)
+            first += n
+    return torch.cat(rows)
+
+
+@pytest.mark.parametrize(("family", "config"), FAMILIES.values(), ids=FAMILIES.keys())
+def test_logits_equal_those_of_transformers(family: str, config: dict[str, object], tmp_path: Path) -> None:
+    folder = write_model(tmp_path / "model", family, **config)
+    ids = torch.randint(0, VOCAB, (40,), generator=torch.Generator().manual_seed(1)).tolist()
+    with torch.inference_mode():
+        theirs = AutoModelForCausalLM.from_pretrained(folder, attn_implementation="eager").float()(torch.tensor([ids]))
+    ours = logits_of(weights.load(folder, tmp_path / "derived", "float32", 512), ids, (23, 1, 1, 15))
+    assert theirs.logits[0].std() > 1, "a model whose logits are all alike would prove nothing"
+    assert (ours - theirs.logits[0]).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize(("weights_format", "error"), [("bf16", 0.05), ("int8", 0.08), ("int4", 0.5)])
+def test_quantised_logits_stay_near(weights_format: str, error: float, tiny_folder: Path, tmp_path: Path) -> None:
+    ids = list(range(30))
+    exact = logits_of(weights.load(tiny_folder, tmp_path, "float32", 512), ids, (30,))
+    near = logits_of(weights.load(tiny_folder, tmp_path, weights_format, 512), ids, (30,)).float()
+    assert (near - exact).norm() / exact.norm() < error
+
+
+@pytest.mark.parametrize("n_rows", [1, 3, 8, 40])
+@pytest.mark.parametrize(("weights_format", "error"), [("bf16", 0.006), ("int8", 0.02), ("int4", 0.13)])
+def test_a_quantised_layer_is_near_the_float_one(weights_format: str, error: float, n_rows: int) -> None:
+    torch.manual_seed(3)
+    weight, bias, x = torch.randn(96, 256), torch.randn(96), torch.randn(n_rows, 256).bfloat16()
+    exact = F.linear(x.float(), weight, bias)
+    kind = FORMATS[weights_format]
+    near = kind(kind.pack(weight.bfloat16(), bias.bfloat16()))(x).float()
+    assert (near - exact).norm() / exact.norm() < error
+
+
+def test_weights_that_lie_on_the_int4_grid_are_kept() -> None:
+    levels = torch.randint(0, 16, (64, 4, 32), generator=torch.Generator().manual_seed(2)).float()
+    levels[..., 0], levels[..., 1] = 0, 15
+    weight = (levels * 0.125 - 1).view(64, 128)
+    kind = FORMATS["int4"]
+    x = torch.eye(128).bfloat16()
+    assert torch.equal(kind(kind.pack(weight, None))(x).float(), weight.T)
+
+
+def test_the_second_start_reads_what_the_first_one_quantised(
+    tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = logits_of(weights.load(tiny_folder, tmp_path, "int8", 512), [1, 2, 3], (3,))
+    monkeypatch.setattr(weights, "quantise", None)
+    assert torch.equal(logits_of(weights.load(tiny_folder, tmp_path, "int8", 512), [1, 2, 3], (3,)), first)
+
+
+def test_a_cache_file_that_was_cut_short_is_named(tiny_folder: Path, tmp_path: Path) -> None:
+    weights.load(tiny_folder, tmp_path, "int8", 512)
+    [file] = tmp_path.glob("*.tensors")
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(ModelError, match="remove it"):
+        weights.load(tiny_folder, tmp_path, "int8", 512)
+
+
+def test_tensors_come_back_from_their_file_as_they_were_and_aligned(tmp_path: Path) -> None:
+    tensors = {"a": torch.randn(3, 5), "b": torch.arange(7, dtype=torch.int8), "c": torch.ones(1, dtype=torch.bfloat16)}
+    tensorfile.write(tmp_path / "x.tensors", tensors)
+    back = tensorfile.read(tmp_path / "x.tensors")
+    assert all(torch.equal(back[name], tensor) for name, tensor in tensors.items())
+    assert all(tensor.data_ptr() % tensorfile.ALIGNMENT == 0 for tensor in back.values())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"model_type": "gpt2"}, "'gpt2' is not supported; have llama"),
+        ({"hidden_act": "gelu"}, "'gelu' is not supported"),
+        ({"rope_parameters": {"rope_type": "longrope"}}, "'longrope' is not supported"),
+    ],
+)
+def test_a_network_that_is_not_this_one_is_refused(change: dict[str, object], message: str, tiny_folder: Path) -> None:
+    config = json.loads((tiny_folder / "config.json").read_text())
+    with pytest.raises(ModelError, match=message):
+        Architecture.from_config({**config, **change})
+
+
+def test_a_folder_without_weights_says_what_should_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"config\.json: not found"):
+        weights.load(tmp_path, tmp_path, "int8", 512)

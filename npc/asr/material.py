@@ -128,7 +128,8 @@ def _listed(folder: Path) -> list[tuple[str, str]]:
     for name, delimiter in (("transcripts.tsv", "\t"), ("transcripts.csv", ",")):
         if (folder / name).is_file():
             with (folder / name).open(newline="", encoding="utf-8") as file:
-                return [(row[0], row[1]) for row in csv.reader(file, delimiter=delimiter) if len(row) > 1 and row[1]]
+                rows = [row for row in csv.reader(file, delimiter=delimiter) if len(row) > 1]
+            return [(row[0], row[1]) for row in rows if Path(row[0]).suffix]  # a heading has none
     if (folder / "README.md").is_file():
         return _table((folder / "README.md").read_text(encoding="utf-8"), folder)
     raise InputError(f"{folder}: no transcripts.tsv, transcripts.csv or README.md says what is spoken in which file")

@@ -46,34 +46,46 @@ def is_silence(decoded: Decoded) -> bool:
     return decoded.no_speech_prob > MAX_NO_SPEECH and decoded.mean_logprob < MIN_MEAN_LOGPROB
 
 
-def is_looping(decoded: Decoded) -> bool:
-    return (
-        decoded.reached_limit
-        or first_saying(decoded.tokens) < len(decoded.tokens)
-        or compression_ratio(decoded.text) > MAX_COMPRESSION
-    )
+def is_stuck(decoded: Decoded) -> bool:
+    """The decoder went round in circles; people do not."""
+    return decoded.reached_limit or _loop(decoded.tokens) < len(decoded.tokens)
 
 
 def is_doubtful(decoded: Decoded) -> bool:
-    """Worth a second look with the full window."""
-    return is_looping(decoded) or decoded.mean_logprob < MIN_MEAN_LOGPROB
+    """Worth a second look with the full window. People do say things twice: that decides."""
+    return (
+        is_stuck(decoded)
+        or _restart(decoded.tokens) < len(decoded.tokens)
+        or compression_ratio(decoded.text) > MAX_COMPRESSION
+        or decoded.mean_logprob < MIN_MEAN_LOGPROB
+    )
 
 
 def first_saying(tokens: Sequence[int]) -> int:
     """How many tokens there are until the text begins to repeat itself; all of them where it does not."""
+    return min(_restart(tokens), _loop(tokens))
+
+
+def _restart(tokens: Sequence[int]) -> int:
+    """Where the text begins anew, and goes on like that to its end."""
     n = len(tokens)
-    for unit in range(RESTART_UNIT, n - RESTART_OVERLAP + 1):
-        if tokens[unit:] == tokens[: n - unit]:
-            return unit
+    units = range(RESTART_UNIT, n - RESTART_OVERLAP + 1)
+    return next((unit for unit in units if tokens[unit:] == tokens[: n - unit]), n)
+
+
+def _loop(tokens: Sequence[int]) -> int:
+    """The end of the first copy of what is then said over and over."""
+    n = len(tokens)
     for start in range(n):
         for unit in range(1, (n - start) // LOOP_REPEATS + 1):
-            if _repeats(tokens[start:], unit) * unit >= max(LOOP_TOKENS, LOOP_REPEATS * unit):
+            repeats = _repeats(tokens[start:], unit)
+            if repeats >= LOOP_REPEATS and repeats * unit >= LOOP_TOKENS:
                 return start + unit
     return n
 
 
 def _repeats(tokens: Sequence[int], unit: int) -> int:
-    """How often the first `unit` tokens follow each other from the start."""
+    """How many copies of the first `unit` tokens the text begins with."""
     n = 1
     while tokens[n * unit : (n + 1) * unit] == tokens[:unit]:
         n += 1

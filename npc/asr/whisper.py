@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from npc.asr.pieces import pieces
-from npc.asr.trust import Decoded, first_saying, is_doubtful, is_looping, is_silence, token_limit
+from npc.asr.trust import Decoded, first_saying, is_doubtful, is_silence, is_stuck, token_limit
 from npc.config import Recognition
 from npc.errors import ConfigError, ModelError
 from npc.turn import HEARING_RATE_HZ, Samples, Transcript
@@ -126,7 +126,7 @@ class WhisperRecogniser:
         full = self._decode(self._model.encode(_to_window(features)), len(audio))
         if is_silence(full):
             return Heard(_silence(full), "full")
-        if is_looping(full):
+        if is_stuck(full):
             return Heard(self._said_once(full), "full")
         return Heard(full, "full")
 

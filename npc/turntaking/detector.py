@@ -20,8 +20,8 @@ HYSTERESIS = 0.15
 """Speech that was detected goes on down to this much below the threshold."""
 
 END_LAG_MS = 48
-"""How long silero's probability stays up after the last sound: median 65 ms to the end of its last voiced frame, over
-60 clips of four synthesisers' voices and of people, of which half a frame is rounding."""
+"""How long silero's probability stays up after the last sound: the median to the end of its last voiced frame is 65 ms
+over 60 clips of five synthetic voices and of people, and half a frame of that is rounding."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,8 +24,8 @@ class Parrot:
         self._texts = texts
 
     async def transcribe(self, audio: Samples, *, is_final: bool) -> Transcript:
-        window = "full" if len(audio) > 48_000 else "utterance"
-        return Transcript(self._texts[len(audio)], is_final, len(audio) / 16, window=window)
+        text, audio_ms = self._texts[len(audio)], len(audio) / 16
+        return Transcript(text, is_final, audio_ms, window="full" if len(audio) > 48_000 else "utterance")
 
 
 async def test_word_errors_are_counted_by_group_and_in_all_after_normalising() -> None:

@@ -19,9 +19,9 @@ from npc.errors import ModelError
 from npc.llm import tensorfile
 from npc.llm.architecture import Architecture
 from npc.llm.linear import FORMATS, DenseLinear, Int4Linear, Int8Linear, Linear, fits
-from npc.llm.model import Layer, Transformer
+from npc.llm.model import Layer, RmsNorm, Transformer
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised whenever the cache file's content changes its meaning."""
 
 
@@ -44,11 +44,19 @@ def quantise(arch: Architecture, folder: Path, weights: str) -> dict[str, Tensor
 
 
 def assemble(arch: Architecture, tensors: Mapping[str, Tensor], weights: str, n_positions: int) -> Transformer:
+    dtype = torch.float32 if weights == "float32" else torch.bfloat16
+
+    def norm(name: str) -> RmsNorm:
+        return RmsNorm(tensors[name], arch.norm_eps, dtype)
+
     def linear(prefix: str) -> Linear:
         own = {name.rpartition(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
         if own["weight"].is_floating_point():
             return DenseLinear(own)
-        return Int4Linear(own) if "scale_zero" in own else Int8Linear(own)
+        if "packed" in own:
+            return Int4Linear(own)
+        # One kernel for the head whatever the batch, so that a token's choice does not depend on it.
+        return Int8Linear(own, n_few=0) if prefix == "head" else Int8Linear(own)
 
     layers = [
         Layer(
@@ -56,15 +64,14 @@ def assemble(arch: Architecture, tensors: Mapping[str, Tensor], weights: str, n_
             out=linear(f"{index}.out"),
             gate_up=linear(f"{index}.gate_up"),
             down=linear(f"{index}.down"),
-            attention_norm=tensors[f"{index}.attention_norm"],
-            mlp_norm=tensors[f"{index}.mlp_norm"],
-            q_norm=tensors.get(f"{index}.q_norm"),
-            k_norm=tensors.get(f"{index}.k_norm"),
+            attention_norm=norm(f"{index}.attention_norm"),
+            mlp_norm=norm(f"{index}.mlp_norm"),
+            q_norm=norm(f"{index}.q_norm") if arch.has_qk_norm else None,
+            k_norm=norm(f"{index}.k_norm") if arch.has_qk_norm else None,
         )
         for index in range(arch.n_layers)
     ]
-    dtype = torch.float32 if weights == "float32" else torch.bfloat16
-    return Transformer(arch, tensors["embedding"], layers, tensors["norm"], linear("head"), n_positions, dtype)
+    return Transformer(arch, tensors["embedding"], layers, norm("norm"), linear("head"), n_positions, dtype)
 
 
 def _pack(arch: Architecture, source: "_Source", weights: str) -> Iterator[tuple[str, Tensor]]:

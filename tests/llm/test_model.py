@@ -103,8 +103,19 @@ def test_weights_that_lie_on_the_int4_grid_are_kept() -> None:
     levels[..., 0], levels[..., 1] = 0, 15
     weight = (levels * 0.125 - 1).view(64, 128)
     kind = FORMATS["int4"]
-    x = torch.eye(128).bfloat16()
-    assert torch.equal(kind(kind.pack(weight, None))(x).float(), weight.T)
+    layer = kind(kind.pack(weight, None))
+    few = torch.eye(128).bfloat16().split(16)  # so many rows as a reply has; prompts take the int8 twin
+    assert torch.equal(torch.cat([layer(rows).float() for rows in few]), weight.T)
+
+
+@pytest.mark.parametrize("weights_format", ["int8", "int4"])
+def test_a_row_of_a_reply_does_not_depend_on_its_company(weights_format: str) -> None:
+    torch.manual_seed(5)
+    kind = FORMATS[weights_format]
+    layer = kind(kind.pack(torch.randn(64, 128), None))
+    rows = torch.randn(8, 128).bfloat16()
+    together = layer(rows)
+    assert all(torch.equal(together[index : index + 1], layer(rows[index : index + 1])) for index in range(8))
 
 
 def test_the_second_start_reads_what_the_first_one_quantised(

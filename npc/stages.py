@@ -5,9 +5,21 @@ Real ones live in `npc.asr`, `npc.knowledge`, `npc.llm`, `npc.tts` and
 """
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
-from npc.turn import ChatMessage, GenerationEnd, Grammar, Passage, Samples, Sampling, Speech, TextPiece, Transcript, Voice
+from npc.turn import (
+    ChatMessage,
+    GenerationEnd,
+    Grammar,
+    Passage,
+    Samples,
+    Sampling,
+    Speech,
+    TextPiece,
+    Transcript,
+    Voice,
+)
 
 
 class VoiceActivityStream(Protocol):
@@ -22,6 +34,12 @@ class VoiceActivityStream(Protocol):
 
 class VoiceActivity(Protocol):
     def open(self) -> VoiceActivityStream: ...
+
+
+class EndOfTurn(Protocol):
+    async def probability(self, audio: Samples) -> float:
+        """That the speaker has finished, 0 to 1, by how it sounds; `audio` [n] at 16 kHz, the whole utterance."""
+        ...
 
 
 class Recogniser(Protocol):
@@ -68,3 +86,13 @@ class Synthesiser(Protocol):
     def speak(self, text: str, voice: Voice) -> AsyncGenerator[Speech, None]:
         """Speak one clause, in one or more parts. Text with nothing to say yields nothing."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """One set of models, shared by all sessions. (Retrieval belongs to a character: `npc.mind`.)"""
+
+    voice_activity: VoiceActivity
+    recogniser: Recogniser
+    llm: LanguageModel
+    synthesiser: Synthesiser

@@ -2,7 +2,8 @@
 
 A declaration (`declare`) becomes an `ActionSpec`; a `library` holds those of
 many files; `grammar` makes the language of replies; `markup` splits a reply
-into words and calls; `nominate` notices that the player asks for an action.
+into words and calls; `nominate` notices that the player asks for an action;
+`transaction` keeps what became of each.
 """
 
 from npc.actions.grammar import compile_reply_grammar
@@ -10,12 +11,17 @@ from npc.actions.library import ActionLibrary, load_library
 from npc.actions.markup import Act, Piece, Rejected, ReplyParser, Say, parse_call, render_call
 from npc.actions.nominate import Nomination, Nominator
 from npc.actions.spec import PLAYER, ActionSpec, Parameter
+from npc.actions.transaction import ActionLedger, ActionRecord, Closed, Committed, Step, Stopped
 
 __all__ = [
     "PLAYER",
     "Act",
+    "ActionLedger",
     "ActionLibrary",
+    "ActionRecord",
     "ActionSpec",
+    "Closed",
+    "Committed",
     "Nomination",
     "Nominator",
     "Parameter",
@@ -23,6 +29,8 @@ __all__ = [
     "Rejected",
     "ReplyParser",
     "Say",
+    "Step",
+    "Stopped",
     "compile_reply_grammar",
     "load_library",
     "parse_call",

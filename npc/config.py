@@ -66,7 +66,7 @@ class Knowledge(_Section):
 class LanguageModelSettings(_Section):
     backend: Literal["embedded", "openai"] = "embedded"
     model: str = "smollm2-135m-instruct"
-    weights: Literal["int4", "int8", "bf16"] = "int8"
+    weights: Literal["int4", "int8", "bf16"] = "int4"
     n_threads: Positive = 2
     context_tokens: Positive = 2048
     cache_mb: Positive = 256

@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import AsyncGenerator, Callable
 from collections.abc import Sequence as SequenceOf
+from concurrent.futures import Future
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ import torch
 from npc.config import LanguageModelSettings
 from npc.errors import OverloadError, StageError
 from npc.llm import weights
+from npc.llm.architecture import Architecture
 from npc.llm.grammar import GrammarCompiler
 from npc.llm.model import Transformer
 from npc.llm.pages import Pages
@@ -171,23 +173,32 @@ class EmbeddedLanguageModel:
     """The `LanguageModel` that runs in this process. Made by `load`; ended by `close`."""
 
     def __init__(
-        self, engine: Engine, tokenizer: ChatTokenizer, grammars: GrammarCompiler, settings: LanguageModelSettings
+        self,
+        make_engine: Callable[[], Engine],
+        tokenizer: ChatTokenizer,
+        grammars: GrammarCompiler,
+        settings: LanguageModelSettings,
     ) -> None:
-        self._engine, self._tokenizer, self._grammars, self._settings = engine, tokenizer, grammars, settings
+        self._tokenizer, self._grammars, self._settings = tokenizer, grammars, settings
         self._inbox: queue.SimpleQueue[Sequence | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name="language model", daemon=True)
+        made: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, args=(make_engine, made), name="language model", daemon=True)
         self._thread.start()
+        made.result()
 
     @classmethod
     def load(cls, model_folder: Path, derived: Path, settings: LanguageModelSettings) -> "EmbeddedLanguageModel":
         """`model_folder` is Hugging Face's; `derived` a folder for the quantised weights. Raises ModelError."""
+        arch = Architecture.read(model_folder)
         tokenizer = ChatTokenizer(model_folder)
-        model = weights.load(model_folder, derived, settings.weights, settings.context_tokens)
-        arch = model.arch
         grammars = GrammarCompiler(tokenizer, arch.vocab_size, arch.eos_ids)
-        page_bytes = PAGE_SIZE * arch.kv_size * arch.n_layers * model.dtype.itemsize
-        n_pages = max(settings.cache_mb * 2**20, page_bytes) // page_bytes
-        return cls(Engine(model, arch.eos_ids, n_pages), tokenizer, grammars, settings)
+
+        def make_engine() -> Engine:
+            model = weights.load(model_folder, derived, settings.weights, settings.context_tokens)
+            page_bytes = PAGE_SIZE * arch.kv_size * arch.n_layers * model.dtype.itemsize
+            return Engine(model, arch.eos_ids, max(1, settings.cache_mb * 2**20 // page_bytes))
+
+        return cls(make_engine, tokenizer, grammars, settings)
 
     async def prefill(self, messages: SequenceOf[ChatMessage]) -> int:
         tokens = self._tokenizer.stable_prompt(messages)
@@ -257,8 +268,16 @@ class EmbeddedLanguageModel:
                 f"llm.context_tokens allows {self._settings.context_tokens}, the reply included",
             )
 
-    def _run(self) -> None:
-        torch.set_num_threads(self._settings.n_threads)  # holds for the calling thread
+    def _run(self, make_engine: Callable[[], Engine], made: "Future[None]") -> None:
+        # Holds for the calling thread. Loading happens here too: every thread that has computed with torch keeps
+        # helpers of its own, and OpenMP stops spinning, at half the speed, once there are more than cores.
+        torch.set_num_threads(self._settings.n_threads)
+        try:
+            self._engine = make_engine()
+        except BaseException as error:  # handed to the constructor, whatever it is
+            made.set_exception(error)
+            return
+        made.set_result(None)
         while self._receive():
             try:
                 self._engine.step()

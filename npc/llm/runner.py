@@ -1,8 +1,10 @@
 """A planned step as tensors: where each token's keys and values go, and what each may look at."""
 
+import math
 from collections.abc import Sequence
 from itertools import groupby
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,8 +18,7 @@ class Runner:
     def __init__(self, model: Transformer, n_pages: int, page_size: int) -> None:
         self._model, self._page_size = model, page_size
         shape = (n_pages, page_size, model.arch.kv_size)
-        # Zeros, not empty: a masked position's value is multiplied by 0, which leaves NaN as it is.
-        self._cache = [torch.zeros(shape, dtype=model.dtype, device=model.device) for _ in range(model.arch.n_layers)]
+        self._cache = [_zeros(shape, model) for _ in range(model.arch.n_layers)]
 
     def copy_pages(self, copies: Sequence[tuple[int, int]]) -> None:
         for source, target in copies:
@@ -90,3 +91,14 @@ class Runner:
                 results[index] = logits[at : at + n_rows]
                 at += n_rows
         return results
+
+
+def _zeros(shape: tuple[int, ...], model: Transformer) -> Tensor:
+    """Zeros, since a masked position's value is multiplied by 0, which leaves NaN as it is.
+
+    On a CPU, numpy's come from the system without being touched: pages take memory only when they are used.
+    """
+    if model.device.type != "cpu":
+        return torch.zeros(shape, dtype=model.dtype, device=model.device)
+    n_bytes = math.prod(shape) * model.dtype.itemsize
+    return torch.from_numpy(np.zeros(n_bytes, np.uint8)).view(model.dtype).view(shape)

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from npc.config import LanguageModelSettings
 from npc.errors import ConfigError
+from npc.profile.llama_cpp import LlamaCpp
 
 N_PROMPT, N_CONTEXT, N_NEW, N_WRITTEN, N_SESSIONS = 30, 600, 24, 64, 8
 KNOWLEDGE = (
@@ -113,42 +114,6 @@ class Ours:
         return ends
 
 
-class LlamaCpp:
-    """llama.cpp from the wheel `xllamacpp`; its own clock is taken, so that HTTP costs it nothing."""
-
-    def __init__(self, gguf: Path, n_threads: int) -> None:
-        try:
-            import xllamacpp  # type: ignore[import-untyped]  # compiled, without stubs
-        except ImportError:
-            raise ConfigError(
-                "llama.cpp is not installed; the extra 'dev' has it: pip install 'npc-realtime[dev]'"
-            ) from None
-        params = xllamacpp.CommonParams()
-        params.model.path = str(gguf)
-        params.n_ctx, params.n_parallel, params.port = 2048, 1, 0
-        params.cpuparams.n_threads = params.cpuparams_batch.n_threads = n_threads
-        params.verbosity = -1
-        self._server = xllamacpp.Server(params)
-
-    def write(self, tokens: Sequence[int], n: int) -> tuple[float, float]:
-        timings = self._complete(tokens, n, cached=False)
-        return timings["prompt_per_second"], (timings["predicted_n"] - 1) / timings["predicted_ms"] * 1000
-
-    def first_token_ms(self, cached: Sequence[int], new: Sequence[int]) -> float:
-        self._complete(cached, 1, cached=True)
-        timings = self._complete([*cached, *new], 1, cached=True)
-        return float(timings["prompt_ms"] + timings["predicted_ms"])
-
-    def _complete(self, tokens: Sequence[int], n: int, *, cached: bool) -> dict[str, float]:
-        answer = self._server.handle_completions(
-            {"prompt": list(tokens), "n_predict": n, "temperature": 0, "ignore_eos": True, "cache_prompt": cached}
-        )
-        if "timings" not in answer:
-            raise ConfigError(f"llama.cpp gave no reply to measure: {answer}")
-        timings: dict[str, float] = answer["timings"]
-        return timings
-
-
 def run_llm_profile(
     model_folder: Path, derived: Path, gguf: Path | None, settings: LanguageModelSettings, n_rounds: int = 5
 ) -> Report:
@@ -165,6 +130,7 @@ def run_llm_profile(
     warm = ours.prompt(40)
     ours.write(warm, 4)
     peers: dict[str, Reader] = {"ours": ours}
+    llama = None if gguf is None else LlamaCpp(gguf, settings.n_threads)
     values: dict[str, dict[str, list[float]]] = {}
 
     def note(measure: str, who: str, value: float) -> None:
@@ -173,10 +139,10 @@ def run_llm_profile(
     character = ours.prompt(N_CONTEXT)
     ours.run([character], 0)
     added_mb = resident_mb() - before_mb
-    if gguf is not None:
-        peers["llama.cpp"] = LlamaCpp(gguf, settings.n_threads)
+    if llama is not None:
+        peers["llama.cpp"] = llama
     quoting = ours.encode(f"{KNOWLEDGE}\n{KNOWLEDGE}\n") + ours.encode(KNOWLEDGE)[:12]
-    for _ in range(n_rounds):
+    for _ in range(n_rounds):  # whose turn it is not, sleeps
         short, long, new = ours.prompt(N_PROMPT), ours.prompt(N_CONTEXT), ours.prompt(N_NEW)
         for who, peer in peers.items():
             note("decode", who, peer.write(short, N_WRITTEN)[1])
@@ -190,6 +156,8 @@ def run_llm_profile(
         rate, n_a_pass = ours.quote(quoting, N_WRITTEN, speculates=True)
         note("quoting_drafted", "ours", rate)
         note("tokens_a_pass", "ours", n_a_pass)
+    if llama is not None:
+        llama.close()
     return _report(values) | {
         "settings": {"weights": settings.weights, "n_threads": settings.n_threads, "n_rounds": n_rounds},
         "ready_ms": round(ours.ready_ms),

@@ -10,12 +10,13 @@ from npc.tts.voices import VOICES, timbre_of
 
 if TYPE_CHECKING:
     from npc.config import Speaking
-    from npc.stages import Synthesiser
+    from npc.tts.coqui import CoquiSynthesiser
+    from npc.tts.hibari import HibariSynthesiser
 
 __all__ = ["VOICES", "ClauseSplitter", "load_synthesiser", "timbre_of"]
 
 
-def load_synthesiser(settings: "Speaking") -> "Synthesiser":
+def load_synthesiser(settings: "Speaking") -> "HibariSynthesiser | CoquiSynthesiser":
     """The synthesiser that `settings.engine` names. Raises ConfigError or ModelError when it cannot be had."""
     if settings.engine == "coqui":
         from npc.tts.coqui import CoquiSynthesiser

@@ -1,0 +1,75 @@
+"""From a microphone's chunks to the events of turn-taking, with the audio of the utterance at hand.
+
+Chunks of any rate and size become 16 kHz frames; each frame goes through voice
+activity into the turn detector. Also keeps when each sample arrived, since
+latency counts from the arrival of the player's last speech sample.
+"""
+
+from collections import deque
+from collections.abc import AsyncGenerator
+
+from npc.audio import FRAME_SAMPLES, Framer, Recording, StreamResampler
+from npc.config import TurnTaking
+from npc.errors import InputError
+from npc.events import AudioInput
+from npc.frames import from_pcm
+from npc.stages import VoiceActivityStream
+from npc.turn import HEARING_RATE_HZ, Samples
+from npc.turntaking import DetectorEvent, TurnDetector
+
+_PER_MS = HEARING_RATE_HZ // 1000
+MAX_ARRIVALS = 400
+
+
+class Ear:
+    def __init__(self, audio: AudioInput, vad: VoiceActivityStream, settings: TurnTaking, opened_ms: float) -> None:
+        self.detector = TurnDetector(settings)
+        self._audio = audio
+        self._vad = vad
+        self._n_preroll = settings.preroll_ms * _PER_MS
+        self._resampler = StreamResampler(audio.rate_hz, HEARING_RATE_HZ)
+        self._framer = Framer(FRAME_SAMPLES)
+        self._recording = Recording()
+        self._is_keeping = False
+        self._arrivals = deque([(0, opened_ms)], maxlen=MAX_ARRIVALS)  # (end sample, ms), in order
+
+    def check(self, pcm: bytes) -> None:
+        """Raises InputError (`bad-audio`) when `pcm` is not whole samples of all channels."""
+        sample_bytes = 2 * self._audio.channels
+        if len(pcm) % sample_bytes:
+            raise InputError(
+                f"{len(pcm)} bytes of audio are not whole samples of {self._audio.channels} × 16 bits; "
+                f"send a multiple of {sample_bytes}",
+                "bad-audio",
+            )
+
+    async def hear(self, pcm: bytes, arrival_ms: float) -> AsyncGenerator[tuple[DetectorEvent, ...], None]:
+        """What each frame of a chunk (in the format that the session was opened with) brings about."""
+        frames = self._framer.push(self._resampler.push(from_pcm(pcm, self._audio.channels)))
+        self._arrivals.append((self._framer.n_samples, arrival_ms))
+        for frame in frames:
+            self._recording.append(frame.samples)
+            yield self.detector.push(await self._vad.push(frame.samples), len(frame.samples))
+        if not (self._is_keeping or self.detector.is_in_turn):
+            self._recording.forget_before(self._recording.end_sample - self._n_preroll)
+
+    def utterance(self, start_sample: int) -> Samples:
+        """What was heard since shortly before `start_sample`, [n] at 16 kHz."""
+        return self._recording.cut(start_sample - self._n_preroll)
+
+    def keep(self) -> None:
+        """Hold on to what was heard, also when the turn is over: the player may go on."""
+        self._is_keeping = True
+
+    def forget(self) -> None:
+        """The utterance is done with; keep only what may be the beginning of the next."""
+        self._is_keeping = False
+
+    def arrival_ms(self, sample: int) -> float:
+        """When `sample` (16 kHz) arrived, on the latency clock; for one that is long past, the oldest known."""
+        later_end, later_ms = self._arrivals[-1]
+        for end, arrival_ms in reversed(self._arrivals):
+            if end <= sample:
+                break
+            later_end, later_ms = end, arrival_ms
+        return later_ms - max(later_end - sample, 0) / _PER_MS

@@ -1,0 +1,254 @@
+"""One reply in the making: utterance → transcript → passages → prompt → words → speech.
+
+A reply is begun at the first pause, before the turn is sure. Until `commit`
+nothing of it leaves and nothing is changed by it, so that cancelling its task
+is all it takes to throw it away. Text and speech run side by side: the first
+clause is spoken while the model writes the next.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from contextlib import aclosing
+
+from npc.actions import Act, Piece, Rejected, ReplyParser, Say, compile_reply_grammar, render_call
+from npc.character import Character, build_prompt
+from npc.config import Settings
+from npc.events import PassagesEvent, PassageUsed, ReplyStarted, ServerEvent, TranscriptEvent
+from npc.frames import AudioFrame
+from npc.mind import Mind
+from npc.outbox import Outbox
+from npc.profile import Trace
+from npc.stages import Stages
+from npc.state import SessionState
+from npc.timeline import Timeline
+from npc.tts import ClauseSplitter
+from npc.turn import ActionCall, ChatMessage, GenerationEnd, Grammar, Passage, Samples, TextPiece
+
+log = logging.getLogger(__name__)
+
+Line = str | ActionCall
+"""What the writer hands to the speaker: a clause to say or an action to take."""
+
+MAX_HELD_FRAMES = 100
+"""Audio made ahead of the commit; more would be work thrown away if the player goes on."""
+
+
+class Reply:
+    def __init__(
+        self,
+        turn: int,
+        mind: Mind,
+        stages: Stages,
+        settings: Settings,
+        state: SessionState,
+        trace: Trace,
+        outbox: Outbox,
+        *,
+        is_spoken: bool,
+    ) -> None:
+        self.turn = turn
+        self.trace = trace
+        self.timeline = Timeline(turn, stages.synthesiser.rate_hz)
+        self.player_text = ""
+        """What is answered; empty until it was recognised, and where nothing was said."""
+        self._mind = mind
+        self._stages = stages
+        self._settings = settings
+        self._state = state
+        self._outbox = outbox
+        self._is_spoken = is_spoken
+        self._n_actions = 0
+        self._is_committed = False
+        self._committed = asyncio.Event()
+        self._held: list[ServerEvent | AudioFrame] = []
+        self._on_commit: list[Callable[[], None]] = []
+
+    @property
+    def character(self) -> Character:
+        return self._mind.character
+
+    def commit(self) -> None:
+        """The turn is over: what is ready leaves now, the rest as it comes."""
+        self._is_committed = True
+        for act in self._on_commit:
+            act()
+        for item in self._held:
+            self._outbox.put(item)
+        self._held.clear()
+        self._committed.set()
+
+    async def run(self, utterance: Samples | None, typed: str = "") -> None:
+        """Answer what was said (`utterance`, [n] at 16 kHz) and `typed`. Ends without a reply when both are empty.
+
+        Raises StageError when a stage fails.
+        """
+        said = "" if utterance is None else await self._recognise(utterance)
+        self.player_text = " ".join(filter(None, (said, typed)))
+        if not self.player_text:
+            return
+        self._emit(ReplyStarted(turn=self.turn))
+        passages, grammar = await asyncio.gather(self._look_up(), self._allow())
+        messages = build_prompt(
+            self.character, self._state.scene, self._state.exchanges, passages, self.player_text, self._state.outcomes
+        )
+        self._when_committed(self._state.outcomes.clear)
+        lines: asyncio.Queue[Line | None] = asyncio.Queue()
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._write(messages, grammar, lines))
+                tasks.create_task(self._perform(lines))
+        except* Exception as errors:  # the first failure cancelled the other task
+            raise _first(errors) from None
+
+    async def _recognise(self, utterance: Samples) -> str:
+        with self.trace.span("asr") as attributes:
+            transcript = await self._stages.recogniser.transcribe(utterance, is_final=True)
+            attributes |= {"audio_ms": round(transcript.audio_ms), "window": transcript.window}
+        self._emit(TranscriptEvent(turn=self.turn, text=transcript.text, is_final=True))
+        return transcript.text
+
+    async def _look_up(self) -> tuple[Passage, ...]:
+        before = self._state.exchanges[-1].player if self._state.exchanges else ""
+        with self.trace.span("retrieve"):
+            passages = await self._mind.retriever.retrieve(
+                self.player_text, self._settings.knowledge.n_passages, before
+            )
+        self._emit(
+            PassagesEvent(
+                turn=self.turn,
+                passages=tuple(
+                    PassageUsed(file=p.file, heading=p.heading, text=p.text, score=p.score) for p in passages
+                ),
+            )
+        )
+        return passages
+
+    async def _allow(self) -> Grammar:
+        """The grammar of this reply: what the player plainly asks for must be done, anything else may be."""
+        scene = self._state.scene
+        nomination = await self._mind.nominator.nominate(self.player_text, scene)
+        if nomination is None:
+            return compile_reply_grammar(self.character.actions, scene)
+        return compile_reply_grammar(self.character.actions, scene, "required", nomination.names, nomination.targets)
+
+    async def _write(self, messages: list[ChatMessage], grammar: Grammar, lines: asyncio.Queue[Line | None]) -> None:
+        """Turn the model's stream into clauses and calls."""
+        parser = ReplyParser(self.character.actions, self._state.scene)
+        clauses = ClauseSplitter()
+        start_ms = self.trace.now_ms()
+        first_piece_ms: float | None = None
+        is_first = True
+
+        def put(line: Line) -> None:
+            nonlocal is_first
+            if is_first:
+                self.trace.add("first_clause", first_piece_ms or start_ms, self.trace.now_ms())
+                is_first = False
+            lines.put_nowait(line)
+
+        def take(pieces: list[Piece]) -> None:
+            for piece in pieces:
+                match piece:
+                    case Say(text):
+                        for clause in clauses.push(text):
+                            put(clause)
+                    case Act(name, args):
+                        for clause in clauses.flush():
+                            put(clause)
+                        self._n_actions += 1
+                        put(ActionCall(f"{self.turn}.{self._n_actions}", name, args))
+                    case Rejected(reason=reason):
+                        log.warning("turn %d: a call that is not legal was left out: %s", self.turn, reason)
+
+        async with aclosing(self._stages.llm.generate(messages, self.character.sampling, grammar)) as pieces:
+            async for piece in pieces:
+                match piece:
+                    case TextPiece(text):
+                        if first_piece_ms is None:
+                            first_piece_ms = self.trace.now_ms()
+                        take(parser.push(text))
+                    case GenerationEnd() as end:
+                        self._trace_generation(end, start_ms, first_piece_ms or self.trace.now_ms())
+        take(parser.flush())
+        for clause in clauses.flush():
+            put(clause)
+        lines.put_nowait(None)
+
+    def _trace_generation(self, end: GenerationEnd, start_ms: float, first_ms: float) -> None:
+        prefilled_ms = min(start_ms + end.prefill_ms, first_ms)
+        self.trace.add(
+            "prefill",
+            start_ms,
+            prefilled_ms,
+            n_prompt_tokens=end.n_prompt_tokens,
+            n_cached_tokens=end.n_cached_tokens,
+        )
+        self.trace.add("first_token", prefilled_ms, first_ms)
+        self.trace.add(
+            "write",
+            first_ms,
+            self.trace.now_ms(),
+            n_tokens=end.n_generated_tokens,
+            n_steps=end.n_steps,
+            n_drafted_tokens=end.n_drafted_tokens,
+            n_accepted_tokens=end.n_accepted_tokens,
+        )
+
+    async def _perform(self, lines: asyncio.Queue[Line | None]) -> None:
+        """Lay clauses and calls on the timeline, as they come."""
+        while (line := await lines.get()) is not None:
+            if isinstance(line, ActionCall):
+                self._act(line)
+            elif self._is_spoken:
+                await self._say(line)
+            else:
+                self._emit(self.timeline.write(line))
+        if self._is_spoken:
+            self._emit(self.timeline.end())
+
+    async def _say(self, clause: str) -> None:
+        is_first = self.timeline.n_samples == 0
+        start_ms = self.trace.now_ms()
+        async with aclosing(self._stages.synthesiser.speak(clause, self.character.voice)) as parts:
+            async for speech in parts:
+                if is_first:
+                    self.trace.add("tts", start_ms, self.trace.now_ms())
+                    is_first = False
+                for item in self.timeline.speak(speech):
+                    await self._room()
+                    self._emit(item)
+
+    def _act(self, call: ActionCall) -> None:
+        rendered = render_call(call.name, call.args, self.character.actions)
+        self._emit(self.timeline.act(call, rendered))
+        self._when_committed(lambda: self._state.open_action(call.id, rendered))
+
+    def _emit(self, item: ServerEvent | AudioFrame) -> None:
+        if self._is_committed:
+            self._outbox.put(item)
+        else:
+            self._held.append(item)
+
+    async def _room(self) -> None:
+        """Wait while enough audio is held or queued."""
+        if not self._is_committed and len(self._held) >= MAX_HELD_FRAMES:
+            await self._committed.wait()
+        if self._is_committed:
+            await self._outbox.room()
+
+    def _when_committed(self, act: Callable[[], None]) -> None:
+        if self._is_committed:
+            act()
+        else:
+            self._on_commit.append(act)
+
+
+def _first(errors: BaseExceptionGroup[Exception]) -> Exception:
+    """One of the leaves: a reply has one failure to tell of."""
+    error: BaseException = errors
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    if not isinstance(error, Exception):
+        raise error
+    return error

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from npc.world import Scene
+from npc.world import Scene, SceneDelta
 
 PROTOCOL = "npc.v1"
 
@@ -70,6 +70,13 @@ class SceneUpdate(Event):
     scene: Scene
 
 
+class SceneDeltaEvent(Event):
+    """Changes a few things of the scene."""
+
+    type: Literal["scene-delta"] = "scene-delta"
+    delta: SceneDelta
+
+
 class ActionResult(Event):
     """What became of an action in the game."""
 
@@ -105,6 +112,7 @@ ClientEvent = Annotated[
     | SpeechStart
     | SpeechEnd
     | SceneUpdate
+    | SceneDeltaEvent
     | ActionResult
     | Playback
     | Interrupt

@@ -10,8 +10,9 @@ from npc.actions.grammar import compile_reply_grammar
 from npc.actions.library import ActionLibrary, load_library
 from npc.actions.markup import Act, Piece, Rejected, ReplyParser, Say, parse_call, render_call
 from npc.actions.nominate import Nomination, Nominator
-from npc.actions.spec import PLAYER, ActionSpec, Parameter
+from npc.actions.spec import ActionSpec, Parameter
 from npc.actions.transaction import ActionLedger, ActionRecord, Closed, Committed, Step, Stopped
+from npc.world.scene import PLAYER
 
 __all__ = [
     "PLAYER",

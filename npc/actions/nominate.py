@@ -19,8 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npc.actions.mentions import STAND_INS, Names, TargetKind
-from npc.actions.spec import PLAYER, ActionSpec
-from npc.world import Scene
+from npc.actions.spec import ActionSpec
+from npc.world import Entity, Scene
+from npc.world.scene import PLAYER
 
 Vectors = NDArray[np.float32]
 
@@ -185,9 +186,15 @@ def _request_direction(asking: Vectors, other: Vectors) -> NDArray[np.float64]:
     return weights
 
 
-@lru_cache(maxsize=256)
 def _names_of(scene: Scene) -> Names:
-    return Names(scene)
+    return _named(*(tuple((e.id, e.name) for e in kind) for kind in (scene.places, scene.objects, scene.characters)))
+
+
+@lru_cache(maxsize=256)
+def _named(*kinds: tuple[tuple[str, str], ...]) -> Names:
+    """Names alone decide: a scene in which things only move needs no new ones."""
+    places, objects, characters = (tuple(Entity.model_construct(id=i, name=n) for i, n in kind) for kind in kinds)
+    return Names(Scene.model_construct(places=places, objects=objects, characters=characters))
 
 
 def _sentences(utterance: str) -> list[str]:

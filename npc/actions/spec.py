@@ -11,12 +11,10 @@ from typing import Literal
 
 from npc.errors import ConfigError
 from npc.world import Entity, Scene
+from npc.world.scene import PLAYER
 
 Kind = Literal["place", "object", "character", "string", "number", "enum"]
 KINDS: tuple[Kind, ...] = ("place", "object", "character", "string", "number", "enum")
-
-PLAYER = "player"
-"""Always there, and so always a legal character."""
 
 MAX_STRING = 120
 MAX_NUMBER = 999_999

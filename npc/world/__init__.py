@@ -1,5 +1,8 @@
-"""The scene as the game reports it: what is there to be spoken of and acted upon."""
+"""The scene as the game reports it: what is there to be spoken of and acted upon, what changed, what is noticed."""
 
-from npc.world.scene import Entity, Scene
+from npc.world.delta import SceneDelta, apply_delta
+from npc.world.scene import Being, Entity, Scene
+from npc.world.surroundings import Surroundings, perceived
+from npc.world.telling import tell_now
 
-__all__ = ["Entity", "Scene"]
+__all__ = ["Being", "Entity", "Scene", "SceneDelta", "Surroundings", "apply_delta", "perceived", "tell_now"]

@@ -1,0 +1,129 @@
+"""Answers cases as a session would: look up, nominate, prompt, write under the grammar, read back.
+
+Uses the pieces that `npc.reply` uses, in its order; what is left out is sound.
+Replies are greedy, so that a table means the same tomorrow.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+
+from npc.actions import Act, Nomination, Nominator, ReplyParser, Say, compile_reply_grammar, render_call
+from npc.character import Character, build_prompt
+from npc.config import Knowledge
+from npc.evaluate.cases import Call, Case, Prediction
+from npc.knowledge import Embedder, KnowledgeIndex, VectorStore, read_passages
+from npc.stages import LanguageModel, Retriever
+from npc.tts import ClauseSplitter
+from npc.turn import GenerationEnd, Grammar, TextPiece
+from npc.world import Scene
+
+
+class Respondent:
+    """A cast of characters on one language model. Made by `prepare`."""
+
+    def __init__(
+        self,
+        llm: LanguageModel,
+        characters: Mapping[str, Character],
+        retrievers: Mapping[str, Retriever],
+        nominator: Nominator | None,
+        knowledge: Knowledge,
+    ) -> None:
+        self._llm = llm
+        self._characters = characters
+        self._retrievers = retrievers
+        self._nominator = nominator
+        self._knowledge = knowledge
+
+    @classmethod
+    async def prepare(
+        cls,
+        llm: LanguageModel,
+        characters: Collection[Character],
+        embedder: Embedder,
+        store: VectorStore,
+        knowledge: Knowledge | None = None,
+        nominates: bool = True,
+    ) -> "Respondent":
+        """Index what the characters know. `nominates`: plain requests must be acted on, as in a session."""
+        knowledge = knowledge or Knowledge()
+        retrievers: dict[str, Retriever] = {}
+        for character in characters:
+            passages = read_passages(character.knowledge, character.folder)
+            retrievers[character.id] = await KnowledgeIndex.build(passages, embedder, store, knowledge)
+        nominator = None
+        if nominates:
+            actions = {action.name: action for character in characters for action in character.actions}
+            nominator = await Nominator.build(actions.values(), embedder, store)
+        return cls(llm, {character.id: character for character in characters}, retrievers, nominator, knowledge)
+
+    async def respond(self, case: Case) -> Prediction:
+        """Raises StageError when a stage fails."""
+        character = self._characters[case.character]
+        scene = case.scene or character.scene
+        exchanges = case.exchanges
+        before = exchanges[-1].player if exchanges else ""
+        passages = await self._retrievers[character.id].retrieve(case.utterance, self._knowledge.n_passages, before)
+        grammar = await self._grammar(case.utterance, character, scene)
+        messages = build_prompt(character, scene, exchanges, passages, case.utterance)
+        sampling = replace(character.sampling, temperature=0.0, repetition_penalty=1.0)
+        parser, clauses = ReplyParser(character.actions, scene), ClauseSplitter()
+        said, written, calls = "", "", list[Call]()
+        n_tokens = n_first = 0
+        async with aclosing(self._llm.generate(messages, sampling, grammar)) as pieces:
+            async for piece in pieces:
+                match piece:
+                    case TextPiece(text, n):
+                        n_tokens += n
+                        parts = parser.push(text)
+                    case GenerationEnd():
+                        parts = parser.flush()
+                for part in parts:
+                    match part:
+                        case Say(text):
+                            said, written = said + text, written + text
+                            has_clause = bool(clauses.push(text))
+                        case Act(name, args):
+                            calls.append(Call(name=name, args=dict(args)))
+                            written += f" {render_call(name, args, character.actions)}"
+                            has_clause = bool(clauses.flush())
+                        case _:
+                            has_clause = False
+                    if has_clause and n_first == 0:
+                        n_first = n_tokens
+        return Prediction(
+            id=case.id,
+            reply=" ".join(said.split()),
+            actions=tuple(calls),
+            written=" ".join(written.split()),
+            passages=tuple(passage.text for passage in passages),
+            n_first_clause_tokens=n_first or n_tokens,
+            n_tokens=n_tokens,
+        )
+
+    async def respond_all(self, cases: Sequence[Case], n_at_once: int = 4) -> AsyncGenerator[Prediction, None]:
+        """In the order of `cases`; `n_at_once` of them share a batch."""
+        room = asyncio.Semaphore(n_at_once)
+
+        async def one(case: Case) -> Prediction:
+            async with room:
+                return await self.respond(case)
+
+        tasks = [asyncio.create_task(one(case)) for case in cases]
+        try:
+            for task in tasks:
+                yield await task
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _grammar(self, utterance: str, character: Character, scene: Scene) -> Grammar:
+        nomination: Nomination | None = None
+        if self._nominator is not None:
+            nomination = await self._nominator.nominate(utterance, character.actions, scene)
+        if nomination is None:
+            return compile_reply_grammar(character.actions, scene)
+        return compile_reply_grammar(character.actions, scene, "required", nomination.names)

@@ -71,6 +71,8 @@ class LanguageModelSettings(_Section):
     context_tokens: Positive = 2048
     cache_mb: Positive = 256
     """Most memory that remembered prompts and running replies take; the least recently used go first."""
+    reply_words: Positive = 40
+    """A reply that has got this long ends with its sentence: nobody listens to a speech."""
     speculates: bool = True
     """Draft replies by looking up what stands in the prompt; what is said stays the same."""
     base_url: str = ""

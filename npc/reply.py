@@ -23,7 +23,7 @@ from npc.stages import Stages
 from npc.state import SessionState
 from npc.timeline import Timeline
 from npc.tts import ClauseSplitter
-from npc.turn import ActionCall, ChatMessage, GenerationEnd, Grammar, Passage, Samples, TextPiece
+from npc.turn import ActionCall, ChatMessage, GenerationEnd, Grammar, Passage, Samples
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class Reply:
         self._outbox = outbox
         self._is_spoken = is_spoken
         self._n_actions = 0
+        self._n_words = 0
         self._is_committed = False
         self._committed = asyncio.Event()
         self._held: list[ServerEvent | AudioFrame] = []
@@ -142,6 +143,11 @@ class Reply:
 
         def put(line: Line) -> None:
             nonlocal is_first
+            if isinstance(line, str):
+                line = line.strip()
+                if not line:
+                    return
+                self._n_words += len(line.split())
             if is_first:
                 self.trace.add("first_clause", first_piece_ms or start_ms, self.trace.now_ms())
                 is_first = False
@@ -161,28 +167,36 @@ class Reply:
                     case Rejected(reason=reason):
                         log.warning("turn %d: a call that is not legal was left out: %s", self.turn, reason)
 
-        async with aclosing(self._stages.llm.generate(messages, self.character.sampling, grammar)) as pieces:
-            async for piece in pieces:
-                match piece:
-                    case TextPiece(text):
-                        if first_piece_ms is None:
-                            first_piece_ms = self.trace.now_ms()
-                        take(parser.push(text))
-                    case GenerationEnd() as end:
-                        self._trace_generation(end, start_ms, first_piece_ms or self.trace.now_ms())
+        end: GenerationEnd | None = None
+        async with aclosing(self._stages.llm.generate(messages, self.character.sampling, grammar)) as stream:
+            async for part in stream:
+                if isinstance(part, GenerationEnd):
+                    end = part
+                    break
+                if first_piece_ms is None:
+                    first_piece_ms = self.trace.now_ms()
+                take(parser.push(part.text))
+                if self._has_said_enough(part.text):
+                    break
+        self._trace_generation(end, start_ms, first_piece_ms or self.trace.now_ms())
         take(parser.flush())
         for clause in clauses.flush():
             put(clause)
         lines.put_nowait(None)
 
-    def _trace_generation(self, end: GenerationEnd, start_ms: float, first_ms: float) -> None:
+    def _has_said_enough(self, text: str) -> bool:
+        """A reply that is long enough ends with its sentence, whatever the model would add."""
+        return self._n_words >= self._settings.llm.reply_words and text.rstrip().endswith((".", "!", "?", "]"))
+
+    def _trace_generation(self, end: GenerationEnd | None, start_ms: float, first_ms: float) -> None:
+        """`end` is None where the reply was cut short; the engine has then not told how it got there."""
+        if end is None:
+            self.trace.add("prefill", start_ms, first_ms)
+            self.trace.add("write", first_ms, self.trace.now_ms())
+            return
         prefilled_ms = min(start_ms + end.prefill_ms, first_ms)
         self.trace.add(
-            "prefill",
-            start_ms,
-            prefilled_ms,
-            n_prompt_tokens=end.n_prompt_tokens,
-            n_cached_tokens=end.n_cached_tokens,
+            "prefill", start_ms, prefilled_ms, n_prompt_tokens=end.n_prompt_tokens, n_cached_tokens=end.n_cached_tokens
         )
         self.trace.add("first_token", prefilled_ms, first_ms)
         self.trace.add(

@@ -95,6 +95,11 @@ class NpcConnection:
             raise RuntimeError("the session has not begun; use `async with connect(…)`")
         return self._ready
 
+    @property
+    def last_turn(self) -> int:
+        """The newest turn that is over or was gathered by `reply`; 0 before the first."""
+        return self._collected_turn
+
     # Speaking and acting
 
     async def send_audio(self, audio: Samples | bytes) -> None:

@@ -31,7 +31,13 @@ class TurnTaking(_Section):
     pause_ms: Positive = 96
     """After this much silence the reply is begun, unheard."""
     endpoint_ms: Positive = 200
-    """After this much silence the turn is over and the reply leaves."""
+    """After this much silence the turn is over and the reply leaves, unless the pause is judged by what was said."""
+    eagerness: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """How soon a pause is taken for the end of the turn: 0 lets people think, 1 risks to cut them off."""
+    min_endpoint_ms: Positive = 80
+    """No judgement of a pause ends the turn sooner."""
+    max_endpoint_ms: Positive = 1200
+    """Nor lets it wait longer."""
     preroll_ms: Positive = 320
     """Audio kept from before speech was detected."""
     max_utterance_s: Positive = 120

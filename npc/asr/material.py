@@ -87,9 +87,22 @@ class Clip:
 def synthesised(sentences: Sequence[str] = SENTENCES, voices: Iterable[str] | None = None) -> Iterator[Clip]:
     """Every sentence in every voice whose program is installed."""
     for voice in VOICES if voices is None else voices:
-        if shutil.which(VOICES[voice][0]):
+        if is_installed(voice):
             for sentence in sentences:
-                yield Clip(voice, sentence, _spoken(voice, sentence))
+                yield Clip(voice, sentence, spoken(voice, sentence))
+
+
+def is_installed(voice: str) -> bool:
+    return shutil.which(VOICES[voice][0]) is not None
+
+
+def spoken(voice: str, sentence: str) -> Samples:
+    """`sentence` in an installed voice, [n] at 16 kHz."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "spoken.wav"
+        command = [part.format(text=sentence, file=file) for part in VOICES[voice]]
+        subprocess.run(command, check=True, capture_output=True)
+        return read_audio(file, HEARING_RATE_HZ)[0]
 
 
 def recorded(folder: Path) -> list[Clip]:
@@ -114,14 +127,6 @@ def by_telephone(clip: Clip) -> Clip:
     """Through a line of 8 kHz."""
     narrow = resample(clip.audio, HEARING_RATE_HZ, 8_000)
     return replace(clip, group="telephone, 8 kHz", audio=resample(narrow, 8_000, HEARING_RATE_HZ))
-
-
-def _spoken(voice: str, sentence: str) -> Samples:
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder) / "spoken.wav"
-        command = [part.format(text=sentence, file=file) for part in VOICES[voice]]
-        subprocess.run(command, check=True, capture_output=True)
-        return read_audio(file, HEARING_RATE_HZ)[0]
 
 
 def _listed(folder: Path) -> list[tuple[str, str]]:

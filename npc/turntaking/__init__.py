@@ -1,7 +1,9 @@
 """Whose turn it is: voice activity, and the decision when a player's turn begins and ends.
 
 Frames of 32 ms go through `vad` (a model, on its own thread) and their
-probabilities through `detector` (pure, no I/O), which answers with events.
+probabilities through `detector` (pure, no I/O), which answers with events. At a
+pause, `policy` says how long to wait by what was said (`completeness`), how it
+sounded (`smart_turn`) and what was asked.
 """
 
 from npc.turntaking.detector import (
@@ -14,5 +16,17 @@ from npc.turntaking.detector import (
     TurnEnded,
     TurnStarted,
 )
+from npc.turntaking.policy import Evidence, endpoint_ms
 
-__all__ = ["DetectorEvent", "Lull", "Patience", "Paused", "Resumed", "TurnDetector", "TurnEnded", "TurnStarted"]
+__all__ = [
+    "DetectorEvent",
+    "Evidence",
+    "Lull",
+    "Patience",
+    "Paused",
+    "Resumed",
+    "TurnDetector",
+    "TurnEnded",
+    "TurnStarted",
+    "endpoint_ms",
+]

@@ -3,9 +3,10 @@
 Fed the probability of speech frame by frame, it answers with events in the
 order  TurnStarted (Paused Resumed)* [Paused] TurnEnded,  over and over. All
 positions count samples of the microphone's stream at 16 kHz. How much silence
-ends a turn is asked of `patience` at every frame of a silence.
+ends a turn is what was set in this pause (`set_wait`, `reconsider`), and until
+then asked of `patience` at every frame.
 
-    quiet ──voiced for start_ms──→ speech ──silent for pause_ms──→ pause ──silent for patience──→ quiet
+    quiet ──voiced for start_ms──→ speech ──silent for pause_ms──→ pause ──silent for the wait──→ quiet
                                      ↑──────voiced for start_ms──────┘
 """
 
@@ -15,6 +16,7 @@ from typing import Literal
 
 from npc.config import TurnTaking
 from npc.turn import HEARING_RATE_HZ
+from npc.turntaking.policy import Evidence, endpoint_ms
 
 HYSTERESIS = 0.15
 """Speech that was detected goes on down to this much below the threshold."""
@@ -82,6 +84,7 @@ class TurnDetector:
         self._voiced_end = 0  # of the last voiced frame
         self._burst_start: int | None = None  # of the current run of voiced frames
         self._is_held = False
+        self._wait_ms: float | None = None  # in this pause; None: as patience says
 
     @property
     def is_in_turn(self) -> bool:
@@ -130,6 +133,17 @@ class TurnDetector:
         self._phase = "speech"
         return (Resumed(self._n_heard),)
 
+    def reconsider(self, evidence: Evidence) -> tuple[DetectorEvent, ...]:
+        """Wait as long as `evidence` suggests. Outside a pause nothing happens."""
+        return self.set_wait(endpoint_ms(evidence, self._settings))
+
+    def set_wait(self, wait_ms: float) -> tuple[DetectorEvent, ...]:
+        """How much silence ends the turn, in this pause alone. The turn ends here and now when there was that much."""
+        if self._phase != "pause":
+            return ()
+        self._wait_ms = wait_ms
+        return self._end_if_silent() if self._burst_start is None else ()
+
     def end_now(self) -> tuple[DetectorEvent, ...]:
         """The player let go of the talk key. Ends the turn, even one that was about to start; none is no error."""
         if self._phase != "quiet":
@@ -160,6 +174,7 @@ class TurnDetector:
         if self._is_held or self._silence_ms() < self._settings.pause_ms:
             return ()
         self._phase = "pause"
+        self._wait_ms = None
         return (Paused(self._n_heard, self._speech_end), *self._end_if_silent())
 
     def _wait_out_pause(self) -> tuple[DetectorEvent, ...]:
@@ -180,8 +195,8 @@ class TurnDetector:
 
     def _end_if_silent(self) -> tuple[DetectorEvent, ...]:
         silence_ms = self._silence_ms()
-        lull = Lull(self.speech_ms, silence_ms)
-        return (self._end_turn("silence"),) if silence_ms >= self._patience(lull) else ()
+        wait_ms = self._patience(Lull(self.speech_ms, silence_ms)) if self._wait_ms is None else self._wait_ms
+        return (self._end_turn("silence"),) if silence_ms >= wait_ms else ()
 
     def _end_turn(self, reason: Literal["silence", "released", "too-long"]) -> TurnEnded:
         ended = TurnEnded(self._n_heard, self._speech_end, reason)

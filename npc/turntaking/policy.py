@@ -1,0 +1,56 @@
+"""How long to wait at a pause before the turn counts as over.
+
+Waiting one millisecond more costs one where the player has finished, and spares a false
+cutoff where the player goes on at just that moment. With log odds z that the turn is
+complete, inner pauses of mean length T and a cutoff that is worth C milliseconds of
+waiting, the two are even at  T · (ln(C / T) - z):  the wait falls linearly with the log
+odds. `eagerness` sets C.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Final
+
+from npc.config import TurnTaking
+from npc.turntaking.completeness import completeness
+
+MEAN_PAUSE_MS: Final = 300
+"""Of pauses inside a turn, as far as they are longer than a breath between two words."""
+SMART_TURN_WEIGHT: Final = 0.6
+SMART_TURN_LIMIT: Final = 3.0
+"""Log odds beyond this are not believed: the model is as sure on a robot's voice, and wrong."""
+UNKNOWN_WORDS: Final = -0.5
+"""Log odds where nothing is transcribed yet."""
+PATIENT_COST_MS: Final = 6000
+EAGER_COST_MS: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What is known at a pause. It arrives bit by bit: what is not known yet is None."""
+
+    transcript: str | None = None
+    """The player's words so far in this turn; the empty text when there are none in what was heard."""
+    smart_turn: float | None = None
+    """How finished it sounds, 0 to 1."""
+    asked: str = ""
+    """What the character said last."""
+
+
+def endpoint_ms(evidence: Evidence, settings: TurnTaking) -> int:
+    """How much silence ends the turn, between `min_endpoint_ms` and `max_endpoint_ms`."""
+    cost_ms = PATIENT_COST_MS * (EAGER_COST_MS / PATIENT_COST_MS) ** settings.eagerness
+    wait_ms = MEAN_PAUSE_MS * (math.log(cost_ms / MEAN_PAUSE_MS) - log_odds(evidence))
+    return round(min(max(wait_ms, settings.min_endpoint_ms), settings.max_endpoint_ms))
+
+
+def log_odds(evidence: Evidence) -> float:
+    """That the turn is complete, by all that is known."""
+    words = UNKNOWN_WORDS if evidence.transcript is None else completeness(evidence.transcript, evidence.asked)
+    return words + (0.0 if evidence.smart_turn is None else SMART_TURN_WEIGHT * _logit(evidence.smart_turn))
+
+
+def _logit(probability: float) -> float:
+    limit = 1 / (1 + math.exp(SMART_TURN_LIMIT))
+    bounded = min(max(probability, limit), 1 - limit)
+    return math.log(bounded / (1 - bounded))

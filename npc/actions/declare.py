@@ -16,7 +16,7 @@ same `ActionSpec`.
 import enum
 import re
 import types
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, Union, get_args, get_origin
@@ -25,7 +25,8 @@ import annotated_types
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
-from npc.actions.spec import KINDS, MAX_NUMBER, ActionSpec, Kind, Parameter
+from npc.actions.requires import RequiresForm, read_requires
+from npc.actions.spec import KINDS, MAX_NUMBER, MAX_TIMEOUT_S, ActionSpec, Kind, Parameter
 from npc.errors import ConfigError, Mistake
 from npc.sheet import Sheet, did_you_mean
 
@@ -52,6 +53,11 @@ class Action(BaseModel):
     """How a player asks for it; `{parameter}` stands for a target."""
     counter_examples: ClassVar[tuple[str, ...]] = ()
     """What sounds like it and is no request."""
+    requires: ClassVar[Mapping[str, object]] = {}
+    """What has to hold, with the keys of the YAML form: `{"near": "thing", "regard": ">= 20"}`."""
+    awaited: ClassVar[bool] = False
+    parallel: ClassVar[bool] = True
+    timeout_s: ClassVar[float] = 30.0
 
 
 def spec_of(action: type[Action]) -> ActionSpec:
@@ -68,6 +74,10 @@ def spec_of(action: type[Action]) -> ActionSpec:
             examples=tuple(action.examples),
             counter_examples=tuple(action.counter_examples),
             source=source,
+            requires=read_requires(action.requires),
+            is_awaited=action.awaited,
+            is_parallel=action.parallel,
+            timeout_s=action.timeout_s,
         )
     except ConfigError as error:
         raise ConfigError(f"{source}: {error}") from error
@@ -167,6 +177,10 @@ class ActionForm(BaseModel):
     parameters: dict[str, Annotated[ParameterForm, BeforeValidator(_expand_type)]] = {}
     examples: list[str] = []
     counter_examples: list[str] = []
+    requires: RequiresForm = RequiresForm()
+    awaited: bool = False
+    parallel: bool = True
+    timeout_s: Annotated[float, Field(strict=False, gt=0, le=MAX_TIMEOUT_S)] = 30.0
 
 
 class ActionsForm(BaseModel):
@@ -207,6 +221,10 @@ def _specs(sheet: Sheet, form: ActionsForm) -> Iterator[ActionSpec]:
                 examples=tuple(action.examples),
                 counter_examples=tuple(action.counter_examples),
                 source=str(sheet.file),
+                requires=action.requires.value(),
+                is_awaited=action.awaited,
+                is_parallel=action.parallel,
+                timeout_s=action.timeout_s,
             )
         except ConfigError as error:
             sheet.blame((*path, "name"), str(error))

@@ -7,10 +7,11 @@ make, however the pieces are cut; brackets are never spoken.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from npc.actions import charset
+from npc.actions.conditions import NO_GAUGES, Conditions
 from npc.actions.spec import MAX_STRING, VALUE, ActionSpec, Args, Parameter
 from npc.errors import InputError
 from npc.world import Scene
@@ -64,8 +65,12 @@ def render_call(name: str, args: Args, actions: Sequence[ActionSpec] = ()) -> st
     return f"[{name}({', '.join(render(key, value) for key, value in args.items())})]"
 
 
-def parse_call(text: str, actions: Sequence[ActionSpec], scene: Scene) -> Act:
+def parse_call(text: str, actions: Sequence[ActionSpec], scene: Scene, gauges: Mapping[str, float] = NO_GAUGES) -> Act:
     """Read `[name(a=b)]`. Raises InputError (`bad-call`) where it is not legal in `scene`, with what would be."""
+    return _parse_call(text, actions, Conditions(scene, gauges))
+
+
+def _parse_call(text: str, actions: Sequence[ActionSpec], conditions: Conditions) -> Act:
     call = _CALL.fullmatch(text)
     if call is None:
         raise _illegal(text, "write it as [action(parameter=value)]")
@@ -73,6 +78,8 @@ def parse_call(text: str, actions: Sequence[ActionSpec], scene: Scene) -> Act:
     action = next((action for action in actions if action.name == name), None)
     if action is None:
         raise _illegal(text, f"there is no action '{name}'; have {', '.join(a.name for a in actions) or 'none'}")
+    if (reason := conditions.unmet(action)) is not None:
+        raise _illegal(text, f"{name} cannot be done now: {reason}")
     args: dict[str, str | int | float] = {}
     position = 0
     waiting = iter(action.parameters)
@@ -87,24 +94,28 @@ def parse_call(text: str, actions: Sequence[ActionSpec], scene: Scene) -> Act:
             raise _illegal(text, f"{name} has no parameter '{argument[1]}'; have {have}")
         if parameter not in waiting:  # consumes those before it: arguments stand in declared order
             raise _illegal(text, f"'{parameter.name}' stands twice or out of order")
-        args[parameter.name] = _read(parameter, argument[2], scene, text)
+        args[parameter.name] = _read(action, parameter, argument[2], conditions, text)
     missing = [p.name for p in action.parameters if not p.is_optional and p.name not in args]
     if missing:
         raise _illegal(text, f"{name} needs {', '.join(missing)}")
     return Act(name, args)
 
 
-def _read(parameter: Parameter, written: str, scene: Scene, call: str) -> str | int | float:
+def _read(
+    action: ActionSpec, parameter: Parameter, written: str, conditions: Conditions, call: str
+) -> str | int | float:
     match parameter.kind:
         case "string":
             return _read_string(parameter, written, call)
         case "number":
             return _read_number(parameter, written, call)
         case _:
-            targets = parameter.targets(scene)
+            targets = conditions.targets(action, parameter)
             if written not in targets:
                 shown = ", ".join(targets[:12]) + (", …" if len(targets) > 12 else "")
-                raise _illegal(call, f"'{written}' is no {parameter.kind} here; have {shown or 'none'}")
+                is_here = written in parameter.targets(conditions.scene)
+                why = f"cannot be meant by {action.name} now" if is_here else f"is no {parameter.kind} here"
+                raise _illegal(call, f"'{written}' {why}; have {shown or 'none'}")
             return written
 
 
@@ -149,9 +160,9 @@ class ReplyParser:
     blanks become one space, Markdown and pictographs go.
     """
 
-    def __init__(self, actions: Sequence[ActionSpec], scene: Scene) -> None:
+    def __init__(self, actions: Sequence[ActionSpec], scene: Scene, gauges: Mapping[str, float] = NO_GAUGES) -> None:
         self._actions = actions
-        self._scene = scene
+        self._conditions = Conditions(scene, gauges)
         self._call = ""
         self._is_overlong = False
         """Inside a bracket that can be no call; its rest is dropped up to the closing one."""
@@ -197,7 +208,7 @@ class ReplyParser:
         if is_overlong:
             return []
         try:
-            return [parse_call(call, self._actions, self._scene)]
+            return [_parse_call(call, self._actions, self._conditions)]
         except InputError as error:
             return [Rejected(call, str(error))]
 

@@ -18,6 +18,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from npc.actions.conditions import NO_GAUGES, Conditions
 from npc.actions.mentions import STAND_INS, Names, TargetKind
 from npc.actions.spec import ActionSpec
 from npc.world import Entity, Scene
@@ -107,7 +108,13 @@ class Nominator:
         """A nominator for somebody who can do `actions`."""
         return OwnNominator(self, tuple(actions))
 
-    async def nominate(self, utterance: str, actions: Sequence[ActionSpec], scene: Scene) -> Nomination | None:
+    async def nominate(
+        self,
+        utterance: str,
+        actions: Sequence[ActionSpec],
+        scene: Scene,
+        gauges: Mapping[str, float] = NO_GAUGES,
+    ) -> Nomination | None:
         """The action of `actions` that the player asks for, or None where that is not clear."""
         if not self._actions or not actions:
             return None
@@ -116,9 +123,10 @@ class Nominator:
         if not mentions:
             return None
         vectors = await self._embedder.embed([mention.text for mention in mentions])
+        conditions = Conditions(scene, gauges)
         best: Nomination | None = None
         for mention, vector in zip(mentions, vectors, strict=True):
-            found = self._judge(mention.text, vector, mention.targets, actions, scene)
+            found = self._judge(mention.text, vector, mention.targets, actions, conditions)
             if found is not None and (best is None or found.score > best.score):
                 best = found
         return best
@@ -129,13 +137,13 @@ class Nominator:
         vector: NDArray[np.float32],  # [n]
         targets: Mapping[TargetKind, tuple[str, ...]],
         actions: Sequence[ActionSpec],
-        scene: Scene,
+        conditions: Conditions,
     ) -> Nomination | None:
         fit = {name: float((asking @ vector).max()) for name, asking in self._asking.items()}
         possible = [
             action.name
             for action in actions
-            if action.name in fit and action.is_possible(scene) and _names_enough(action, targets)
+            if action.name in fit and _names_enough(action, targets) and _can(conditions, action, targets)
         ]
         if not possible:
             return None
@@ -159,8 +167,10 @@ class OwnNominator:
     shared: Nominator
     actions: tuple[ActionSpec, ...]
 
-    async def nominate(self, utterance: str, scene: Scene) -> Nomination | None:
-        return await self.shared.nominate(utterance, self.actions, scene)
+    async def nominate(
+        self, utterance: str, scene: Scene, gauges: Mapping[str, float] = NO_GAUGES
+    ) -> Nomination | None:
+        return await self.shared.nominate(utterance, self.actions, scene, gauges)
 
 
 def _phrasings(action: ActionSpec, examples: Sequence[str]) -> list[str]:
@@ -221,6 +231,17 @@ def _names_enough(action: ActionSpec, targets: Mapping[TargetKind, tuple[str, ..
         or parameter.kind not in ("place", "object", "character")
         or parameter.kind in targets
         or not all(f"{{{parameter.name}}}" in example for example in action.examples)
+        for parameter in action.parameters
+    )
+
+
+def _can(conditions: Conditions, action: ActionSpec, targets: Mapping[TargetKind, tuple[str, ...]]) -> bool:
+    """Whether it can be done, with something that was named where something was."""
+    return conditions.is_possible(action) and all(
+        parameter.is_optional
+        or parameter.kind not in ("place", "object", "character")
+        or parameter.kind not in targets
+        or not set(targets[parameter.kind]).isdisjoint(conditions.targets(action, parameter))
         for parameter in action.parameters
     )
 

@@ -6,9 +6,10 @@ makes the grammar, the lines of the prompt and the check of a call.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from npc.actions.requires import NOTHING, Requires
 from npc.errors import ConfigError
 from npc.world import Entity, Scene
 from npc.world.scene import PLAYER
@@ -20,6 +21,8 @@ MAX_STRING = 120
 MAX_NUMBER = 999_999
 DECIMALS = 2
 """Numbers carry at most this many digits behind the point."""
+
+MAX_TIMEOUT_S = 3600.0
 
 NAME = re.compile(r"[a-z][a-z0-9_]{0,47}")
 """Action and parameter names."""
@@ -97,6 +100,13 @@ class ActionSpec:
     """What sounds like it and does not ask for it."""
     source: str = ""
     """Where it was declared, for messages."""
+    requires: Requires = NOTHING
+    is_awaited: bool = False
+    """The reply waits for the game's result before it goes on."""
+    is_parallel: bool = True
+    """Begins at its place whatever else is under way; otherwise when the actions before it in the reply have ended."""
+    timeout_s: float = 30.0
+    """After which a game that has not answered is taken to have failed."""
 
     def __post_init__(self) -> None:
         if not NAME.fullmatch(self.name):
@@ -109,12 +119,22 @@ class ActionSpec:
                 if slot not in names:
                     have = ", ".join(names) or "none"
                     raise ConfigError(f"action '{self.name}': '{example}' names no parameter; have {have}")
+        if not 0 < self.timeout_s <= MAX_TIMEOUT_S:
+            raise ConfigError(f"action '{self.name}': timeout_s is {self.timeout_s:g}; above 0 to {MAX_TIMEOUT_S:g}")
+
+    @property
+    def unconditional(self) -> "ActionSpec":
+        """The action as it could be done somewhere, some time: for examples, which tell of no particular moment."""
+        return replace(self, requires=NOTHING)
 
     def parameter(self, name: str) -> Parameter | None:
         return next((parameter for parameter in self.parameters if parameter.name == name), None)
 
     def is_possible(self, scene: Scene) -> bool:
-        """Whether every required parameter has something in `scene` to stand for it."""
+        """Whether every required parameter has something in `scene` to stand for it.
+
+        What the action requires besides is for `npc.actions.conditions`.
+        """
         return all(parameter.is_optional or parameter.is_possible(scene) for parameter in self.parameters)
 
 

@@ -190,7 +190,7 @@ def _scene(sheet: Sheet, form: SceneForm) -> Scene:
 
 def _examples(sheet: Sheet, form: CharacterForm, actions: Sequence[ActionSpec], scene: Scene) -> tuple[Example, ...]:
     for n, example in enumerate(form.examples):
-        parser = ReplyParser(actions, scene)
+        parser = ReplyParser([action.unconditional for action in actions], scene)
         for piece in [*parser.push(example.npc), *parser.flush()]:
             if isinstance(piece, Rejected):
                 sheet.blame(("examples", n, "npc"), f"{piece.text} could not be done: {piece.reason}")

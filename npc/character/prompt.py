@@ -140,7 +140,7 @@ def _possible(character: Character, scene: Scene) -> list[Example]:
     """Examples whose calls could be made in this scene: a wrong one would teach the model to invent."""
 
     def is_possible(example: Example) -> bool:
-        parser = ReplyParser(character.actions, scene)
+        parser = ReplyParser([action.unconditional for action in character.actions], scene)
         return not any(isinstance(piece, Rejected) for piece in [*parser.push(example.npc), *parser.flush()])
 
     return [example for example in character.examples if is_possible(example)]

@@ -16,6 +16,9 @@ from npc.errors import StageError
 from npc.llm.tokenizer import ChatTokenizer
 from npc.turn import Grammar
 
+MAX_COMPILED = 64
+"""Grammars that are kept: a few for each character in its scene."""
+
 
 class GrammarCompiler:
     """Grammars for one tokenizer. The vocabulary's trie is built once, when the first grammar comes."""
@@ -23,19 +26,29 @@ class GrammarCompiler:
     def __init__(self, tokenizer: ChatTokenizer, vocab_size: int, eos_ids: Sequence[int]) -> None:
         self._pool = ThreadPoolExecutor(1, "grammar")
         self.vocab_size = vocab_size
+        self._compiled: dict[str, llguidance.LLMatcher] = {}
         # The trie takes a second: built beside the rest of the start.
         self._tokenizer: Future[llguidance.LLTokenizer] = self._pool.submit(
             lambda: llguidance.LLTokenizer(tokenizer.library.to_str(), n_vocab=vocab_size, eos_token=list(eos_ids))
         )
 
     def compile(self, grammar: Grammar) -> "GrammarGuide":
-        """Raises StageError when the grammar has a mistake."""
-        matcher = llguidance.LLMatcher(
-            self._tokenizer.result(), llguidance.LLMatcher.grammar_from_lark(grammar.lark), log_level=0
-        )
-        if matcher.is_error():
-            raise StageError("language model", f"the grammar cannot be compiled: {matcher.get_error()}")
-        return GrammarGuide(matcher, self._pool, self.vocab_size)
+        """Raises StageError when the grammar has a mistake.
+
+        A grammar that was compiled before costs microseconds, and its copies share the lexer's states, so that their
+        masks are computed faster the more replies were written: scenes change seldom in what can be done.
+        """
+        matcher = self._compiled.pop(grammar.lark, None)
+        if matcher is None:
+            matcher = llguidance.LLMatcher(
+                self._tokenizer.result(), llguidance.LLMatcher.grammar_from_lark(grammar.lark), log_level=0
+            )
+            if matcher.is_error():
+                raise StageError("language model", f"the grammar cannot be compiled: {matcher.get_error()}")
+        self._compiled[grammar.lark] = matcher  # the latest stands last
+        if len(self._compiled) > MAX_COMPILED:
+            del self._compiled[next(iter(self._compiled))]
+        return GrammarGuide(matcher.deep_copy(), self._pool, self.vocab_size)
 
     def close(self) -> None:
         self._pool.shutdown()

@@ -71,3 +71,13 @@ def test_forced_tokens_stay_within_the_budget(bench: MakeBench) -> None:
 def test_a_grammar_with_a_mistake_is_refused_with_the_reason(bench: MakeBench) -> None:
     with pytest.raises(StageError, match="nowhere"):
         bench().ask([1], grammar="start: nowhere")
+
+
+def test_a_known_grammar_starts_afresh_for_every_reply(bench: MakeBench) -> None:
+    one = bench()
+    sampling = Sampling(temperature=1.0, max_tokens=40, seed=5)
+    together = [one.ask([n, 2], sampling, "start: /[0-9]{8}/") for n in (1, 2)]
+    one.finish()
+    later = one.ask([9, 2], sampling, "start: /[0-9]{8}/")
+    one.finish()
+    assert all(re.fullmatch("[0-9]{8}", request.text) for request in (*together, later))

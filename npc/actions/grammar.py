@@ -17,8 +17,8 @@ from typing import Literal
 from npc.actions import charset
 from npc.actions.choices import one_of
 from npc.actions.conditions import NO_GAUGES, Conditions
-from npc.actions.mentions import TargetKind
 from npc.actions.number import number_pattern
+from npc.actions.reference import TargetKind
 from npc.actions.spec import MAX_STRING, VALUE, ActionSpec, Parameter
 from npc.errors import InputError
 from npc.turn import Grammar

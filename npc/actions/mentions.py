@@ -3,11 +3,9 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
+from npc.actions.reference import Referents, TargetKind
 from npc.world import Entity, Scene
-
-TargetKind = Literal["place", "object", "character"]
 
 STAND_INS: Mapping[TargetKind, str] = {"place": "place", "object": "thing", "character": "person"}
 """What names are replaced by, so that a phrasing is compared and not the thing that it is about."""
@@ -21,7 +19,9 @@ class Mentions:
     text: str
     """The utterance in lowercase, with stand-ins in place of the names."""
     targets: Mapping[TargetKind, tuple[str, ...]] = field(default_factory=dict)
-    """The ids that were named, in the order of the scene; kinds of which nothing was named are missing."""
+    """The ids that were named or meant, in the order of the scene; kinds of which nothing was are missing."""
+    in_order: tuple[str, ...] = ()
+    """The ids as they come in the utterance, for `npc.actions.reference.now_recent`."""
 
 
 class Names:
@@ -48,18 +48,29 @@ class Names:
         self._pattern = re.compile(rf"(?<!\w){_DETERMINER}({names})(?!\w)") if names else None
         self._order = {entity.id: n for n, (_, entity) in enumerate((k, e) for k, es in kinds for e in es)}
 
-    def find(self, utterance: str) -> Mentions:
+    def find(self, utterance: str, referents: Referents | None = None) -> Mentions:
+        """What is named in `utterance`, or meant by a pronoun or a gesture where `referents` are known."""
         found: dict[TargetKind, set[str]] = {}
+        in_order: list[str] = []
+
+        def take(kind: TargetKind, target: str) -> None:
+            found.setdefault(kind, set()).add(target)
+            in_order.append(target)
 
         def stand_in(match: re.Match[str]) -> str:
             kind, target = self._meant[match[2]]
-            found.setdefault(kind, set()).add(target)
+            take(kind, target)
             return f"{match[1] or 'the'} {STAND_INS[kind]}"
 
         text = " ".join(utterance.lower().replace("’", "'").split())
         if self._pattern is not None:
             text = self._pattern.sub(stand_in, text)
-        return Mentions(text, {kind: tuple(sorted(ids, key=self._order.__getitem__)) for kind, ids in found.items()})
+        for reference in reversed(referents.find(text) if referents else []):
+            take(reference.kind, reference.target)
+            stood_for = f"to the {STAND_INS['place']}" if reference.words.endswith("there") else None
+            text = text[: reference.start] + (stood_for or f"the {STAND_INS[reference.kind]}") + text[reference.end :]
+        targets = {kind: tuple(sorted(ids, key=self._order.__getitem__)) for kind, ids in found.items()}
+        return Mentions(text, targets, tuple(in_order))
 
 
 def _names(entity: Entity) -> set[str]:

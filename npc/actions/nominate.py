@@ -19,7 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npc.actions.conditions import NO_GAUGES, Conditions
-from npc.actions.mentions import STAND_INS, Names, TargetKind
+from npc.actions.mentions import STAND_INS, Names
+from npc.actions.reference import Referents, TargetKind
 from npc.actions.spec import ActionSpec
 from npc.world import Entity, Scene
 from npc.world.scene import PLAYER
@@ -114,12 +115,17 @@ class Nominator:
         actions: Sequence[ActionSpec],
         scene: Scene,
         gauges: Mapping[str, float] = NO_GAUGES,
+        recent: Sequence[str] = (),
     ) -> Nomination | None:
-        """The action of `actions` that the player asks for, or None where that is not clear."""
+        """The action of `actions` that the player asks for, or None where that is not clear.
+
+        `recent`: ids that were spoken of, latest first, which "it" and "him" may mean (`npc.actions.reference`).
+        """
         if not self._actions or not actions:
             return None
         names = _names_of(scene)
-        mentions = [names.find(sentence) for sentence in _sentences(utterance)]
+        referents = Referents(scene, recent)
+        mentions = [names.find(sentence, referents) for sentence in _sentences(utterance)]
         if not mentions:
             return None
         vectors = await self._embedder.embed([mention.text for mention in mentions])
@@ -168,9 +174,18 @@ class OwnNominator:
     actions: tuple[ActionSpec, ...]
 
     async def nominate(
-        self, utterance: str, scene: Scene, gauges: Mapping[str, float] = NO_GAUGES
+        self,
+        utterance: str,
+        scene: Scene,
+        gauges: Mapping[str, float] = NO_GAUGES,
+        recent: Sequence[str] = (),
     ) -> Nomination | None:
-        return await self.shared.nominate(utterance, self.actions, scene, gauges)
+        return await self.shared.nominate(utterance, self.actions, scene, gauges, recent)
+
+
+def mentioned(utterance: str, scene: Scene) -> tuple[str, ...]:
+    """The ids that an utterance names, in its order: what a pronoun may mean from now on."""
+    return _names_of(scene).find(utterance).in_order
 
 
 def _phrasings(action: ActionSpec, examples: Sequence[str]) -> list[str]:

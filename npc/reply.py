@@ -59,7 +59,6 @@ class Reply:
         self._outbox = outbox
         self._is_spoken = is_spoken
         self._n_actions = 0
-        self._n_words = 0
         self._is_committed = False
         self._committed = asyncio.Event()
         self._held: list[ServerEvent | AudioFrame] = []
@@ -147,7 +146,6 @@ class Reply:
                 line = line.strip()
                 if not line:
                     return
-                self._n_words += len(line.split())
             if is_first:
                 self.trace.add("first_clause", first_piece_ms or start_ms, self.trace.now_ms())
                 is_first = False
@@ -168,6 +166,7 @@ class Reply:
                         log.warning("turn %d: a call that is not legal was left out: %s", self.turn, reason)
 
         end: GenerationEnd | None = None
+        written = ""
         async with aclosing(self._stages.llm.generate(messages, self.character.sampling, grammar)) as stream:
             async for part in stream:
                 if isinstance(part, GenerationEnd):
@@ -176,17 +175,14 @@ class Reply:
                 if first_piece_ms is None:
                     first_piece_ms = self.trace.now_ms()
                 take(parser.push(part.text))
-                if self._has_said_enough(part.text):
+                written += part.text
+                if _has_said_enough(written, self._settings.llm.reply_words):
                     break
         self._trace_generation(end, start_ms, first_piece_ms or self.trace.now_ms())
         take(parser.flush())
         for clause in clauses.flush():
             put(clause)
         lines.put_nowait(None)
-
-    def _has_said_enough(self, text: str) -> bool:
-        """A reply that is long enough ends with its sentence, whatever the model would add."""
-        return self._n_words >= self._settings.llm.reply_words and text.rstrip().endswith((".", "!", "?", "]"))
 
     def _trace_generation(self, end: GenerationEnd | None, start_ms: float, first_ms: float) -> None:
         """`end` is None where the reply was cut short; the engine has then not told how it got there."""
@@ -256,6 +252,11 @@ class Reply:
             act()
         else:
             self._on_commit.append(act)
+
+
+def _has_said_enough(written: str, n_words: int) -> bool:
+    """A reply that is long enough ends with its sentence, whatever the model would add."""
+    return written.rstrip().endswith((".", "!", "?", "]")) and len(written.split()) >= n_words
 
 
 def _first(errors: BaseExceptionGroup[Exception]) -> Exception:

@@ -28,6 +28,8 @@ class Transcript:
     no_speech_prob: float = 0.0
     window: Literal["utterance", "full"] = "utterance"
     """`full` when the trimmed encoder was not trusted and the 30 s window was run."""
+    stable: str = ""
+    """The beginning of `text` that will hardly change any more; all of it in a final."""
 
 
 @dataclass(frozen=True, slots=True)

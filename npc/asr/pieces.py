@@ -15,14 +15,14 @@ def pieces(audio: Samples) -> list[Samples]:
     """`audio` [n] at 16 kHz → consecutive pieces that join to it, each at most 28 s long."""
     cut: list[Samples] = []
     while len(audio) > MAX_PIECE_S * HEARING_RATE_HZ:
-        at = _quietest(audio, int(MIN_PIECE_S * HEARING_RATE_HZ), int(MAX_PIECE_S * HEARING_RATE_HZ))
+        at = quietest(audio, int(MIN_PIECE_S * HEARING_RATE_HZ), int(MAX_PIECE_S * HEARING_RATE_HZ))
         cut.append(audio[:at])
         audio = audio[at:]
     cut.append(audio)
     return cut
 
 
-def _quietest(audio: Samples, start: int, end: int) -> int:
+def quietest(audio: Samples, start: int, end: int) -> int:
     """The middle of the 200 ms with the least energy in [start, end)."""
     steps = audio[start : start + (end - start) // _STEP * _STEP].reshape(-1, _STEP)
     energy = np.convolve(np.square(steps).mean(axis=1), np.ones(_SMOOTH), "valid")

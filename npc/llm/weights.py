@@ -18,10 +18,10 @@ from torch import Tensor
 from npc.errors import ModelError
 from npc.llm import tensorfile
 from npc.llm.architecture import Architecture
-from npc.llm.linear import FORMATS, DenseLinear, Int4Linear, Int8Linear, Linear, fits
+from npc.llm.linear import FORMATS, DenseLinear, Int4Linear, Int8Linear, Linear, Scratch, fits
 from npc.llm.model import Layer, RmsNorm, Transformer
 
-LAYOUT = 2
+LAYOUT = 3
 """Raised whenever the cache file's content changes its meaning."""
 
 
@@ -45,18 +45,19 @@ def quantise(arch: Architecture, folder: Path, weights: str) -> dict[str, Tensor
 
 def assemble(arch: Architecture, tensors: Mapping[str, Tensor], weights: str, n_positions: int) -> Transformer:
     dtype = torch.float32 if weights == "float32" else torch.bfloat16
+    scratch = Scratch()
 
     def norm(name: str) -> RmsNorm:
         return RmsNorm(tensors[name], arch.norm_eps, dtype)
 
     def linear(prefix: str) -> Linear:
         own = {name.rpartition(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
+        if "packed" in own:
+            return Int4Linear(own, scratch)
         if own["weight"].is_floating_point():
             return DenseLinear(own)
-        if "packed" in own:
-            return Int4Linear(own)
         # One kernel for the head whatever the batch, so that a token's choice does not depend on it.
-        return Int8Linear(own, n_few=0) if prefix == "head" else Int8Linear(own)
+        return Int8Linear(own, scratch, n_few=2**62 if prefix == "head" else Int8Linear.N_FEW)
 
     layers = [
         Layer(

@@ -87,7 +87,7 @@ def test_quantised_logits_stay_near(weights_format: str, error: float, tiny_fold
     assert (near - exact).norm() / exact.norm() < error
 
 
-@pytest.mark.parametrize("n_rows", [1, 3, 8, 40])
+@pytest.mark.parametrize("n_rows", [1, 8, 40, 100])
 @pytest.mark.parametrize(("weights_format", "error"), [("bf16", 0.006), ("int8", 0.02), ("int4", 0.13)])
 def test_a_quantised_layer_is_near_the_float_one(weights_format: str, error: float, n_rows: int) -> None:
     torch.manual_seed(3)
@@ -98,14 +98,15 @@ def test_a_quantised_layer_is_near_the_float_one(weights_format: str, error: flo
     assert (near - exact).norm() / exact.norm() < error
 
 
-def test_weights_that_lie_on_the_int4_grid_are_kept() -> None:
+@pytest.mark.parametrize("n_rows", [16, 128], ids=["a reply's rows", "a prompt's rows"])
+def test_weights_that_lie_on_the_int4_grid_are_kept(n_rows: int) -> None:
     levels = torch.randint(0, 16, (64, 4, 32), generator=torch.Generator().manual_seed(2)).float()
     levels[..., 0], levels[..., 1] = 0, 15
     weight = (levels * 0.125 - 1).view(64, 128)
     kind = FORMATS["int4"]
     layer = kind(kind.pack(weight, None))
-    few = torch.eye(128).bfloat16().split(16)  # so many rows as a reply has; prompts take the int8 twin
-    assert torch.equal(torch.cat([layer(rows).float() for rows in few]), weight.T)
+    parts = torch.eye(128).bfloat16().split(n_rows)
+    assert torch.equal(torch.cat([layer(rows).float() for rows in parts]), weight.T)
 
 
 @pytest.mark.parametrize("weights_format", ["int8", "int4"])

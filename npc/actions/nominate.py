@@ -57,6 +57,7 @@ _QUESTION_OR_REPORT = re.compile(
 _WISH = re.compile(r"(i|we)('d| would| want| need|'ll (take|buy|have))\b|i wish\b|have (a|some)\b")
 _NEGATION = re.compile(r"\b(don't|do not|doesn't|never|didn't|can't|cannot|won't|wouldn't|not)\b")
 _ASKED_NOT_TO = re.compile(r"^don't (move|stop)\b|\b(if|why) you (don't|can't)\b")
+_CLAUSES = re.compile(r",?\s+(?:and then|and|then)\s+", re.I)
 _OPENING = re.compile(r"^(please|now|hey|okay|ok|well|so|and|but|then|just|oh|ah|yes|sir|friend|[a-z]+,)[\s,]+")
 
 
@@ -223,8 +224,12 @@ def _named(*kinds: tuple[tuple[str, str], ...]) -> Names:
 
 
 def _sentences(utterance: str) -> list[str]:
+    """The last sentences, and of a request its parts as well: "walk to the well, and tell me how deep it is"."""
     parts = re.split(r"(?<=[.!?])\s+", utterance.strip()[:1000])
-    return [part for part in parts if re.search(r"\w", part)][-MAX_SENTENCES:]
+    sentences = [part for part in parts if re.search(r"\w", part)][-MAX_SENTENCES:]
+    requests = [sentence for sentence in sentences if not _asks_nothing(sentence.lower())]
+    clauses = [_CLAUSES.split(request) for request in requests]
+    return [*sentences, *(part for parts in clauses if len(parts) > 1 for part in parts if len(part.split()) > 1)]
 
 
 def _asks_nothing(text: str) -> bool:

@@ -1,0 +1,244 @@
+"""What people wrote for training: manners of speaking, worlds with their people, and what players say.
+
+npc/train/data/README.md explains the files to those who add to them. Every
+mistake is reported with its file and line.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from npc.actions import ActionSpec
+from npc.errors import ConfigError
+from npc.sheet import Sheet
+from npc.train.notation import read_action, read_entity, slots
+from npc.world import Entity
+
+DATA = Path(__file__).parent / "data"
+
+Lines = Annotated[list[str], Field(min_length=1)]
+Era = Literal["old", "modern", "future"]
+
+
+class _Form(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Manner(_Form):
+    """A way of speaking, with what somebody who speaks so says when the moment comes."""
+
+    style: Lines = Field(description="how it sounds, in words for the prompt; each a way of putting it")
+    lead: Lines = Field(description="one to three words that open an answer")
+    ack: Lines = Field(description="said while doing what was asked")
+    unknown: Lines = Field(description="owns not to know")
+    absent: Lines = Field(description="{thing} is not here")
+    cannot: Lines = Field(description="what was asked is nothing that the speaker can do")
+    negated: Lines = Field(description="answers being asked not to do something")
+    past: Lines = Field(description="answers whether something was done before")
+    hypothetical: Lines = Field(description="answers what if")
+    reported: Lines = Field(description="answers what the player tells of")
+    how: Lines = Field(description="answers how or why something is done")
+    deflect: Lines = Field(description="answers talk of prompts, rules and machines")
+    outside: Lines = Field(description="answers words that its world does not have")
+    self: Lines = Field(description="says who the speaker is: {name}, {role}")
+    hello: Lines
+    bye: Lines
+    thanks: Lines
+    mood: Lines = Field(description="answers how the speaker is")
+    insult: Lines
+    failed: Lines = Field(description="tells that what was tried failed: {reason}")
+    done: Lines = Field(description="tells that what was tried is done")
+    unclear: Lines = Field(description="asks again, because the player's words made no sense")
+
+
+class ActionForm(_Form):
+    does: str = Field(description="one sentence for the prompt")
+    do: str = Field(description="the bare verb phrase: 'hoist {flag}'")
+    did: str = Field(description="its past: 'hoisted {flag}'")
+    ask: list[str] = Field(default=[], description="other ways in which players ask for it")
+    hint: list[str] = Field(default=[], description="what a player says who wants it and does not ask")
+    say: list[str] = Field(default=[], description="what is said with it, in any manner")
+    texts: list[str] = Field(default=[], description="what may stand in a text parameter")
+
+
+class FactForm(_Form):
+    about: str = Field(description="the heading that it stands under")
+    fact: str
+    ask: Lines
+    say: Lines
+    silent: list[str] = Field(default=[], description="questions near to it that it does not answer")
+
+
+class CastForm(_Form):
+    name: str
+    role: str
+    manner: str
+    persona: str
+    goals: list[str] = []
+    limits: list[str] = []
+    chat: list[tuple[str, str]] = Field(default=[], description="what players say to just this one, and the answer")
+
+
+class WorldForm(_Form):
+    about: str
+    era: Era = "old"
+    scenes: Lines
+    places: dict[str, str] = {}
+    objects: dict[str, str] = {}
+    people: dict[str, str] = {}
+    actions: dict[str, ActionForm]
+    facts: list[FactForm]
+    cast: list[CastForm]
+
+
+class PhrasingsForm(_Form):
+    """What players say in any world."""
+
+    request: Lines = Field(description="around {do}")
+    negated: Lines
+    past: Lines = Field(description="around {do}, of what was")
+    reported: Lines = Field(description="around {did}")
+    hypothetical: Lines
+    how: Lines
+    mention: Lines = Field(description="speaks of {thing} and asks for nothing")
+    join: Lines = Field(description="puts two requests together: {a}, {b}")
+    impossible: Lines = Field(description="requests that no character can fulfil")
+    injection: Lines
+    outside: dict[Era, list[str]]
+    who: Lines
+    hello: Lines
+    bye: Lines
+    thanks: Lines
+    mood: Lines
+    insult: Lines
+    unclear: Lines
+    result: Lines = Field(description="asks what became of an action")
+    reasons: Lines = Field(description="why an action failed")
+    openings: Lines = Field(description="{text} with what people put before and after")
+    names: Lines = Field(description="names to give characters in place of their own")
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """An action with the words around it."""
+
+    spec: ActionSpec
+    form: ActionForm
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    id: str
+    form: WorldForm
+    places: tuple[Entity, ...]
+    objects: tuple[Entity, ...]
+    people: tuple[Entity, ...]
+    deeds: tuple[Deed, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Corpus:
+    manners: Mapping[str, Manner]
+    worlds: tuple[World, ...]
+    phrasings: PhrasingsForm
+
+    def counts(self) -> dict[str, int]:
+        """What there is, for the model card."""
+        deeds = [deed for world in self.worlds for deed in world.deeds]
+        facts = [fact for world in self.worlds for fact in world.form.facts]
+        chats = [chat for world in self.worlds for one in world.form.cast for chat in one.chat]
+        lines = sum(len(getattr(manner, field)) for manner in self.manners.values() for field in Manner.model_fields)
+        return {
+            "worlds": len(self.worlds),
+            "manners": len(self.manners),
+            "characters": sum(len(world.form.cast) for world in self.worlds),
+            "actions": len({deed.spec.name for deed in deeds}),
+            "requests": sum(len(deed.form.ask) + len(deed.form.hint) + 1 for deed in deeds),
+            "facts": len(facts),
+            "questions": sum(len(fact.ask) + len(fact.silent) for fact in facts),
+            "exchanges": sum(len(fact.ask) * len(fact.say) + len(fact.silent) for fact in facts) + len(chats),
+            "lines in a manner": lines,
+        }
+
+
+def load_corpus(folder: Path = DATA) -> Corpus:
+    """Raises ConfigError with every mistake in every file."""
+    mistakes = []
+    manners: dict[str, Manner] = {}
+    for file in sorted((folder / "manners").glob("*.yaml")):
+        sheet = Sheet.read(file)
+        if (manner := sheet.validate(Manner)) is not None:
+            manners[file.stem] = manner
+        mistakes += sheet.mistakes
+    sheet = Sheet.read(folder / "phrasings.yaml")
+    phrasings = sheet.validate(PhrasingsForm)
+    mistakes += sheet.mistakes
+    worlds: list[World] = []
+    for file in sorted((folder / "worlds").glob("*.yaml")):
+        sheet = Sheet.read(file)
+        form = sheet.validate(WorldForm)
+        if form is not None:
+            worlds.append(_world(sheet, form, manners))
+        mistakes += sheet.mistakes
+    if mistakes or phrasings is None:
+        raise ConfigError(mistakes=mistakes)
+    return Corpus(manners, tuple(worlds), phrasings)
+
+
+def _world(sheet: Sheet, form: WorldForm, manners: Mapping[str, Manner]) -> World:
+    deeds: list[Deed] = []
+    for signature, action in form.actions.items():
+        path = ("actions", signature)
+        try:
+            spec = read_action(signature, action.does)
+        except ConfigError as error:
+            sheet.blame(path, str(error), is_key=True)
+            continue
+        names = {parameter.name for parameter in spec.parameters}
+        for text in (action.do, action.did, *action.ask, *action.hint):
+            for slot in slots(text):
+                if slot not in names:
+                    sheet.blame(path, f"'{text}': {{{slot}}} is no parameter of {signature}", is_key=True)
+        needs = {p.name for p in spec.parameters if not p.is_optional}
+        for text in (action.do, *action.ask):
+            # Who is not named is the player.
+            left = needs - set(slots(text)) - ({p.name for p in spec.parameters if p.kind == "character"})
+            if left:
+                sheet.blame(path, f"'{text}' leaves {', '.join(left)} open", is_key=True)
+        for text in (action.do, action.did):
+            if not set(slots(text)) <= needs:
+                sheet.blame(path, f"'{text}' names what may be left out; only `ask` does", is_key=True)
+        if any(p.kind == "string" for p in spec.parameters) and not action.texts:
+            sheet.blame(path, "a text parameter wants `texts`: what may stand in it", is_key=True)
+        deeds.append(Deed(spec, action))
+    for n, fact in enumerate(form.facts):
+        details = set(re.findall(r"\{([a-z][a-z0-9_]*):", fact.fact))
+        for text in (*fact.ask, *fact.say, *fact.silent):
+            for slot in slots(text):
+                if slot not in details:
+                    sheet.blame(("facts", n), f"'{text}': {{{slot}}} is no detail of the fact")
+    for n, one in enumerate(form.cast):
+        if one.manner not in manners:
+            sheet.blame(("cast", n, "manner"), f"manner '{one.manner}' is unknown; have {', '.join(manners)}")
+
+    def entities(kind: str, texts: Mapping[str, str]) -> tuple[Entity, ...]:
+        made: list[Entity] = []
+        for key, text in texts.items():
+            try:
+                made.append(read_entity(key, text))
+            except ValueError as error:
+                sheet.blame((kind, key), str(error).splitlines()[0], is_key=True)
+        return tuple(made)
+
+    return World(
+        id=sheet.file.stem,
+        form=form,
+        places=entities("places", form.places),
+        objects=entities("objects", form.objects),
+        people=entities("people", form.people),
+        deeds=tuple(deeds),
+    )

@@ -1,0 +1,83 @@
+"""The short notations of authored data: actions, things, and facts with interchangeable details.
+
+hoist_flag(flag=object, (times=1..5))     an action; round brackets for what may be left out
+lamp: the great lamp | smokes in damp      a thing: its name, and what is to say of it
+Cast in {year:1688|1731} of {metal:tin|bronze}.    a fact; its question and answer repeat {year}
+"""
+
+import re
+from collections.abc import Mapping
+from random import Random
+
+from npc.actions import ActionSpec, Parameter
+from npc.actions.spec import KINDS
+from npc.errors import ConfigError
+from npc.world import Entity
+
+_ACTION = re.compile(r"([a-z][a-z0-9_]*)(?:\((.*)\))?")
+_PARAMETER = re.compile(r"(\()?([a-z][a-z0-9_]*)(?:=([^,()]+))?\)?")
+_RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
+_CHOICE = re.compile(r"\{([a-z][a-z0-9_]*):([^{}]*)\}")
+_SLOT = re.compile(r"\{([a-zA-Z][a-z0-9_]*)\}")
+
+
+def read_action(signature: str, description: str) -> ActionSpec:
+    """Raises ConfigError where `signature` is none."""
+    match = _ACTION.fullmatch(signature.strip())
+    if match is None:
+        raise ConfigError(f"'{signature}' is no action; write it as hoist_flag(flag=object, (times=1..5))")
+    parts = [part for part in re.split(r",\s*", match[2] or "") if part]
+    return ActionSpec(match[1], description, tuple(_parameter(part) for part in parts))
+
+
+def _parameter(text: str) -> Parameter:
+    match = _PARAMETER.fullmatch(text)
+    if match is None:
+        raise ConfigError(f"'{text}' is no parameter; write it as place, item=object, side=left|right or times=1..5")
+    is_optional, name, kind = bool(match[1]), match[2], match[3] or match[2]
+    if bounds := _RANGE.fullmatch(kind):
+        low, high = map(float, bounds.groups())
+        return Parameter(name, "number", minimum=low, maximum=high, is_integer=True, is_optional=is_optional)
+    if "|" in kind:
+        return Parameter(name, "enum", choices=tuple(kind.split("|")), is_optional=is_optional)
+    if kind == "text":
+        return Parameter(name, "string", is_optional=is_optional)
+    known = next((each for each in KINDS if each == kind and each in ("place", "object", "character")), None)
+    if known is None:
+        raise ConfigError(f"parameter '{text}': have place, object, character, text, a|b and 1..5")
+    return Parameter(name, known, is_optional=is_optional)
+
+
+def read_entity(entity_id: str, text: str) -> Entity:
+    name, _, description = (part.strip() for part in text.partition("|"))
+    return Entity(id=entity_id, name=name, description=description)
+
+
+def definite(name: str) -> str:
+    """`a plain knife` → `the plain knife`; names of people and `the well` stay."""
+    return re.sub(r"^(an?|some)\s+", "the ", name)
+
+
+def choose_details(fact: str, random: Random) -> dict[str, str]:
+    """One detail for each `{name:a|b}` of a fact."""
+    return {name: random.choice(choices.split("|")).strip() for name, choices in _CHOICE.findall(fact)}
+
+
+def fill(text: str, values: Mapping[str, str]) -> str:
+    """`text` with its slots replaced; `{Name}` begins with a capital. Raises ConfigError for an unknown slot."""
+
+    def value(name: str) -> str:
+        if name in values:
+            return values[name]
+        lowered = name[0].lower() + name[1:]
+        if lowered in values:
+            return values[lowered][:1].upper() + values[lowered][1:]
+        raise ConfigError(f"'{text}': {{{name}}} stands for nothing; have {', '.join(values) or 'no slots'}")
+
+    text = _CHOICE.sub(lambda match: value(match[1]), text)
+    return _SLOT.sub(lambda match: value(match[1]), text)
+
+
+def slots(text: str) -> list[str]:
+    """The names that stand in braces, as they are declared."""
+    return [name[0].lower() + name[1:] for name in _SLOT.findall(text)]

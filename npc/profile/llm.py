@@ -1,10 +1,11 @@
-"""The language model engine beside llama.cpp: same model, same prompts, greedy, taking turns in one run.
+"""The language model engine beside llama.cpp and transformers: same model, same prompts, greedy, taking turns.
 
 Everything is measured a few times in alternation and given as a median, since
 a shared machine changes its mind from second to second; the ratios hold better
 than the figures.
 """
 
+import contextlib
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from typing import Any, Protocol
 
 from npc.config import LanguageModelSettings
 from npc.errors import ConfigError
+from npc.profile.generate import Generate
 from npc.profile.llama_cpp import LlamaCpp
 
 N_PROMPT, N_CONTEXT, N_NEW, N_WRITTEN, N_SESSIONS = 30, 600, 24, 64, 8
@@ -43,11 +45,9 @@ class Ours:
         from npc.llm.engine import Engine
         from npc.llm.tokenizer import ChatTokenizer
 
-        self._tokenizer = ChatTokenizer(model_folder)
-        weights.load(
-            model_folder, derived, settings.weights, settings.context_tokens
-        )  # quantise, if that is to be done
+        weights.load(model_folder, derived, settings.weights, settings.context_tokens)  # quantise, if need be
         began = time.monotonic()
+        self._tokenizer = ChatTokenizer(model_folder)
         model = weights.load(model_folder, derived, settings.weights, settings.context_tokens)
         # No token ends a reply here: every reply has the length that was asked for.
         self.engine = Engine(model, (), n_pages=900)
@@ -115,9 +115,14 @@ class Ours:
 
 
 def run_llm_profile(
-    model_folder: Path, derived: Path, gguf: Path | None, settings: LanguageModelSettings, n_rounds: int = 5
+    model_folder: Path,
+    derived: Path,
+    gguf: Path | None,
+    settings: LanguageModelSettings,
+    n_rounds: int = 5,
+    with_transformers: bool = True,
 ) -> Report:
-    """Medians of both engines and their ratios (above 1: ours is better). Without `gguf`, ours alone.
+    """Medians of each engine and ratios (above 1: ours is better). Without `gguf`, llama.cpp is left out.
 
     Keys: `decode`, `decode_in_context`, `read` and `together` in tokens/s, `first_token` in ms,
     `speculation` on a reply that quotes, `ready_ms`, `resident_mb`.
@@ -127,53 +132,68 @@ def run_llm_profile(
     torch.set_num_threads(settings.n_threads)
     before_mb = resident_mb()
     ours = Ours(model_folder, derived, settings)
-    warm = ours.prompt(40)
-    ours.write(warm, 4)
-    peers: dict[str, Reader] = {"ours": ours}
-    llama = None if gguf is None else LlamaCpp(gguf, settings.n_threads)
-    values: dict[str, dict[str, list[float]]] = {}
-
-    def note(measure: str, who: str, value: float) -> None:
-        values.setdefault(measure, {}).setdefault(who, []).append(value)
-
+    ours.write(ours.prompt(40), 4)
     character = ours.prompt(N_CONTEXT)
     ours.run([character], 0)
     added_mb = resident_mb() - before_mb
-    if llama is not None:
-        peers["llama.cpp"] = llama
-    quoting = ours.encode(f"{KNOWLEDGE}\n{KNOWLEDGE}\n") + ours.encode(KNOWLEDGE)[:12]
-    for _ in range(n_rounds):  # whose turn it is not, sleeps
-        short, long, new = ours.prompt(N_PROMPT), ours.prompt(N_CONTEXT), ours.prompt(N_NEW)
-        for who, peer in peers.items():
-            note("decode", who, peer.write(short, N_WRITTEN)[1])
-            read, decode = peer.write(long, N_WRITTEN)
-            note("read", who, read)
-            note("decode_in_context", who, decode)
-            note("first_token", who, peer.first_token_ms(character, new))
-            note("quoting", who, peer.write([*quoting], N_WRITTEN)[1])
-        note("one", "ours", ours.together([ours.prompt(N_PROMPT)], N_WRITTEN))
-        note("together", "ours", ours.together([ours.prompt(N_PROMPT) for _ in range(N_SESSIONS)], N_WRITTEN))
-        rate, n_a_pass = ours.quote(quoting, N_WRITTEN, speculates=True)
-        note("quoting_drafted", "ours", rate)
-        note("tokens_a_pass", "ours", n_a_pass)
-    if llama is not None:
-        llama.close()
-    return _report(values) | {
+    values = Values()
+    with contextlib.ExitStack() as stack:
+        peers: dict[str, Reader] = {"ours": ours}
+        if gguf is not None:
+            peers["llama.cpp"] = stack.enter_context(LlamaCpp(gguf, settings.n_threads))
+        slow = stack.enter_context(Generate(model_folder, settings.n_threads)) if with_transformers else None
+        for _ in range(n_rounds):  # whose turn it is not, sleeps
+            _round(ours, peers, slow, character, values)
+    return _report(values.medians()) | {
         "settings": {"weights": settings.weights, "n_threads": settings.n_threads, "n_rounds": n_rounds},
         "ready_ms": round(ours.ready_ms),
         "resident_mb": round(added_mb),
     }
 
 
-def _report(values: dict[str, dict[str, list[float]]]) -> Report:
-    medians = {
-        measure: {who: statistics.median(each) for who, each in by_who.items()} for measure, by_who in values.items()
-    }
+class Values:
+    """What was measured, by measure and by engine."""
 
+    def __init__(self) -> None:
+        self._values: dict[str, dict[str, list[float]]] = {}
+
+    def note(self, measure: str, who: str, value: float) -> None:
+        self._values.setdefault(measure, {}).setdefault(who, []).append(value)
+
+    def medians(self) -> dict[str, dict[str, float]]:
+        return {
+            measure: {who: statistics.median(each) for who, each in by_who.items()}
+            for measure, by_who in self._values.items()
+        }
+
+
+def _round(
+    ours: Ours, peers: dict[str, Reader], slow: Generate | None, character: Sequence[int], values: Values
+) -> None:
+    short, long, new = ours.prompt(N_PROMPT), ours.prompt(N_CONTEXT), ours.prompt(N_NEW)
+    quoting = ours.encode(f"{time.time_ns()}\n{KNOWLEDGE}\n{KNOWLEDGE}\n") + ours.encode(KNOWLEDGE)[:12]
+    for who, peer in peers.items():
+        values.note("decode", who, peer.write(short, N_WRITTEN)[1])
+        read, decode = peer.write(long, N_WRITTEN)
+        values.note("read", who, read)
+        values.note("decode_in_context", who, decode)
+        values.note("first_token", who, peer.first_token_ms(character, new))
+        values.note("quoting", who, peer.write(quoting, N_WRITTEN)[1])
+    if slow is not None:
+        values.note("decode", "transformers", slow.write(short, N_WRITTEN // 2)[1])
+    values.note("one", "ours", ours.together([ours.prompt(N_PROMPT)], N_WRITTEN))
+    values.note("together", "ours", ours.together([ours.prompt(N_PROMPT) for _ in range(N_SESSIONS)], N_WRITTEN))
+    rate, n_a_pass = ours.quote(quoting, N_WRITTEN, speculates=True)
+    values.note("quoting_drafted", "ours", rate)
+    values.note("tokens_a_pass", "ours", n_a_pass)
+
+
+def _report(medians: dict[str, dict[str, float]]) -> Report:
     def beside(measure: str, ratio: Callable[[float, float], float]) -> Report:
         row: Report = {who: round(value, 1) for who, value in medians[measure].items()}
-        if "llama.cpp" in medians[measure]:
-            row["ratio"] = round(ratio(medians[measure]["ours"], medians[measure]["llama.cpp"]), 2)
+        for who, value in medians[measure].items():
+            if who != "ours":
+                row[f"ratio_to_{who}"] = round(ratio(medians[measure]["ours"], value), 2)
         return row
 
     one, together = medians["one"]["ours"], medians["together"]["ours"]

@@ -8,6 +8,8 @@ latency counts from the arrival of the player's last speech sample.
 from collections import deque
 from collections.abc import AsyncGenerator
 
+import numpy as np
+
 from npc.audio import FRAME_SAMPLES, Framer, Recording, StreamResampler
 from npc.config import TurnTaking
 from npc.errors import InputError
@@ -54,8 +56,12 @@ class Ear:
             self._recording.forget_before(self._recording.end_sample - self._n_preroll)
 
     def utterance(self, start_sample: int) -> Samples:
-        """What was heard since shortly before `start_sample`, [n] at 16 kHz."""
-        return self._recording.cut(start_sample - self._n_preroll)
+        """What was heard since shortly before `start_sample`, [n] at 16 kHz.
+
+        A microphone that was opened only when the player spoke gets the silence before that recognition needs.
+        """
+        start = start_sample - self._n_preroll
+        return np.pad(self._recording.cut(max(start, 0)), (max(-start, 0), 0))
 
     def keep(self) -> None:
         """Hold on to what was heard, also when the turn is over: the player may go on."""

@@ -144,7 +144,8 @@ async def test_a_player_who_goes_on_after_a_pause_is_answered_once_to_everything
 @virtual_time
 async def test_speaking_over_a_reply_stops_it_and_only_what_was_heard_is_remembered() -> None:
     speech = ScriptedSpeech()
-    llm = ScriptedLanguageModel(["One two three four five six seven eight nine ten.", "Sorry."])
+    counting = "One two three four five six seven eight nine ten."
+    llm = ScriptedLanguageModel([counting, "Sorry."])
     engine = scripted_engine(speech, llm=llm)
     async with Conversation(engine, "mira") as talk:
         await talk.play(speech.say("Count", 400), silence(600))
@@ -156,7 +157,7 @@ async def test_speaking_over_a_reply_stops_it_and_only_what_was_heard_is_remembe
         heard_ms = talk.when(ReplyEnded) - began_ms
         assert ended.n_samples == pytest.approx(heard_ms * REPLY_RATE_HZ / 1000, abs=2)
         n_words = -(-ended.n_samples // WORD)  # a word that was begun was heard
-        assert ended.text == " ".join("One two three four five six seven eight nine ten.".split()[:n_words])
+        assert ended.text == " ".join(counting.split()[:n_words])
         assert talk.session.state.exchanges[0] == Exchange("Count", ended.text)
         await talk.until(ReplyEnded, 2)
         assert talk.all(TranscriptEvent)[-1].text == "stop it now"
@@ -472,7 +473,7 @@ async def test_what_the_game_says_of_an_action_reaches_the_next_prompt() -> None
 async def test_a_result_for_an_action_that_never_was_is_refused() -> None:
     engine = scripted_engine(ScriptedSpeech())
     async with Conversation(engine, "mira") as talk:
-        with pytest.raises(InputError, match="no action '9.9'"):
+        with pytest.raises(InputError, match=r"no action '9\.9'"):
             talk.tell(ActionResult(action="9.9", outcome="done"))
 
 

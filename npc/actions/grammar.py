@@ -44,7 +44,7 @@ def compile_reply_grammar(
 
     `targets` narrows the ids that may stand for a kind, as a `Nomination` does. `gauges` is how the character feels,
     for actions that require something of it (`npc.actions.requires`).
-    With "required" there is exactly one call, after a short sentence at most.
+    With "required" there is exactly one call, after a short sentence at most, and something is said.
     Actions that have nothing in the scene to target are left out; where none
     remains, the reply is text.
     """
@@ -55,7 +55,7 @@ def compile_reply_grammar(
     if choice == "none" or not possible:
         start = "FIRST"
     elif choice == "required":
-        start = "LEAD? call MORE?"
+        start = "LEAD call MORE? | call MORE"
     else:
         start = "FIRST | FIRST? call (MORE? call)* MORE?"
     rules = {"start": start, **_TEXT_RULES}

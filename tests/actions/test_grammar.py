@@ -105,9 +105,16 @@ def test_nothing_else_can_be_written(reply: str) -> None:
 
 
 def test_a_required_call_comes_once_and_after_one_short_sentence_at_most() -> None:
-    for reply in ("[wave()]", "Aye. [wave()]", "Aye, I will! [wave()] Good day to you. And to all."):
+    for reply in ("[wave()] There.", "Aye. [wave()]", "Aye, I will! [wave()] Good day to you. And to all."):
         assert is_allowed(reply, "required")
-    for reply in ("Aye.", "Aye [wave()]", "Aye. I will. [wave()]", "[wave()] [wave()]", "word " * 15 + "end. [wave()]"):
+    for reply in (
+        "[wave()]",
+        "Aye.",
+        "Aye [wave()]",
+        "Aye. I will. [wave()]",
+        "[wave()] [wave()]",
+        "word " * 15 + "end. [wave()]",
+    ):
         assert not is_allowed(reply, "required")
 
 
@@ -127,8 +134,8 @@ def test_an_action_with_nothing_to_target_is_left_out_and_an_optional_parameter_
 
 def test_only_the_named_actions_are_left() -> None:
     grammar = compile_reply_grammar(ACTIONS, VILLAGE, "required", only={"wave"})
-    assert matches(grammar.lark, "[wave()]")
-    assert not matches(grammar.lark, "[walk_to(place=well)]")
+    assert matches(grammar.lark, "Hm. [wave()]")
+    assert not matches(grammar.lark, "Hm. [walk_to(place=well)]")
 
 
 def test_an_id_that_slipped_past_validation_is_refused() -> None:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from npc.face.lips import BILABIALS, energy_db, is_between_open_sounds
+from npc.face.lips import BILABIALS, is_between_open_sounds
 from npc.face.visemes import VISEMES, viseme_weights
-from npc.turn import Speech
+from npc.turn import Samples, Speech
 
 _ABOVE_HZ, _WINDOW_MS = 700.0, 10.0
 _AROUND_MS = 40.0
@@ -48,7 +48,7 @@ def closures(speech: Speech, heard: Mapping[int, tuple[float, float]]) -> list[C
     n_ms = int(len(speech.audio) / per_ms)
     weights = viseme_weights(speech.phonemes, np.arange(n_ms, dtype=np.float64) * per_ms, speech.rate_hz, heard)
     lips = weights[:, VISEMES.index("PP")]
-    level_db = energy_db(speech.audio, speech.rate_hz, _ABOVE_HZ, _WINDOW_MS)
+    level_db = _energy_db(speech.audio, speech.rate_hz, _ABOVE_HZ, _WINDOW_MS)
     found: list[Closure] = []
     for n, phoneme in enumerate(speech.phonemes):
         if phoneme.symbol not in BILABIALS or not is_between_open_sounds(speech.phonemes, n):
@@ -60,6 +60,17 @@ def closures(speech: Speech, heard: Mapping[int, tuple[float, float]]) -> list[C
         if dip is not None and shut is not None:
             found.append(Closure(phoneme.symbol, *((low + a, low + b) for a, b in (dip, shut))))
     return found
+
+
+def _energy_db(audio: Samples, rate_hz: int, above_hz: float, window_ms: float) -> NDArray[np.float64]:
+    """Decibels above `above_hz`, one value a millisecond, centred."""
+    hop, length = rate_hz // 1000, int(rate_hz * window_ms / 1000)
+    padded = np.pad(audio, (length // 2, length - length // 2))
+    frames = np.lib.stride_tricks.sliding_window_view(padded, length)[:-1:hop]
+    power = np.abs(np.fft.rfft(frames * np.hanning(length).astype(np.float32), axis=1)) ** 2
+    kernel = np.hanning(9) / np.hanning(9).sum()
+    above = np.convolve(power[:, int(above_hz * length / rate_hz) :].sum(axis=1), kernel, mode="same")
+    return np.asarray(10 * np.log10(above + 1e-9))
 
 
 def _dip(level_db: NDArray[np.float64]) -> tuple[int, int] | None:

@@ -89,24 +89,31 @@ def add_rounding(model: nn.Module, weights: str) -> list[Rounding]:
     if weights == "bf16":
         return []
     added: list[Rounding] = []
-    head = model.get_output_embeddings() if hasattr(model, "get_output_embeddings") else None
-    matrices = [(linear, weights if fits(weights, linear.weight) else "bf16") for linear in projections(model).values()]
-    if isinstance(head, nn.Linear):
-        matrices.append((head, "int8"))
-    for linear, kind in matrices:
-        if kind != "bf16":
-            rounding = Rounding(kind)
-            parametrize.register_parametrization(linear, "weight", rounding)
-            added.append(rounding)
+    matrices = [(linear, weights) for linear in projections(model).values() if fits(weights, linear.weight)]
+    for linear, kind in [*matrices, (model.get_submodule("lm_head"), "int8")]:
+        rounding = Rounding(kind)
+        parametrize.register_parametrization(linear, "weight", rounding)
+        added.append(rounding)
     return added
+
+
+def changes(linear: nn.Module) -> list[nn.Module]:
+    """The parametrizations of a matrix, in their order."""
+    return (
+        list(linear.get_submodule("parametrizations.weight").children()) if parametrize.is_parametrized(linear) else []
+    )
 
 
 def low_rank_tensors(model: nn.Module) -> dict[str, Tensor]:
     """The adapter in peft's names: `base_model.model.{name}.lora_A.weight`; the scale is in its config."""
     tensors: dict[str, Tensor] = {}
     for name, linear in projections(model).items():
-        for each in getattr(getattr(linear, "parametrizations", None), "weight", ()):
+        for each in changes(linear):
             if isinstance(each, LowRank):
-                tensors[f"base_model.model.{name}.lora_A.weight"] = each.a.detach().to(torch.bfloat16).contiguous()
-                tensors[f"base_model.model.{name}.lora_B.weight"] = each.b.detach().to(torch.bfloat16).contiguous()
+                tensors[f"base_model.model.{name}.lora_A.weight"] = (
+                    each.a.detach().to(torch.bfloat16).cpu().contiguous()
+                )
+                tensors[f"base_model.model.{name}.lora_B.weight"] = (
+                    each.b.detach().to(torch.bfloat16).cpu().contiguous()
+                )
     return tensors

@@ -1,0 +1,195 @@
+"""`npc train`: data from the authored worlds, a tuned model from data, a drafter from the tuned model.
+
+npc train data --out build/examples.jsonl --examples 1000     look at what a model would learn
+npc train mishear --out npc/train/data/misheard.json          learn what the recogniser confuses
+npc train run npc-135m --out build/npc-135m                   tune, export, write the card; goes on if interrupted
+npc train run npc-135m-draft --tuned build/npc-135m/merged --out build/draft
+npc train merge ADAPTER --out build/merged                    base + adapter as a folder that the engine loads
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from npc.models import ModelStore
+    from npc.train.generate import ChatExample
+    from npc.train.recipe import Recipe
+
+app = typer.Typer(no_args_is_help=True, help="Make a model that plays characters: data, tuning, export.")
+
+
+@app.command()
+def data(
+    out: Annotated[Path, typer.Option(help="The file to write, a JSON object a line.")],
+    examples: Annotated[int, typer.Option(min=1)] = 1000,
+    seed: int = 0,
+    corpus: Annotated[Path | None, typer.Option(help="A folder of authored data. Default: what ships.")] = None,
+    processes: Annotated[int, typer.Option(min=1, help="How many work at once.")] = 1,
+) -> None:
+    """Write training examples, and say what they are made of."""
+    from npc.errors import NpcError
+    from npc.train.corpus import DATA, load_corpus
+    from npc.train.generate import write_examples
+
+    folder = corpus or DATA
+    try:
+        counts = load_corpus(folder).counts()
+        kinds = write_examples(out, iter(make_examples(folder, examples, seed, processes)))
+    except NpcError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    typer.echo(json.dumps({"corpus": counts, "examples": examples, "kinds": kinds}, indent=2))
+
+
+def make_examples(folder: Path, n: int, seed: int, processes: int) -> "list[ChatExample]":
+    """Numbers 0 to n of a seed, whatever the number of processes."""
+    from concurrent.futures import ProcessPoolExecutor
+
+    size = min(2000, -(-n // processes))
+    parts = [(folder, at, min(size, n - at), seed) for at in range(0, n, size)]
+    if processes == 1:
+        return [example for part in parts for example in _make_part(*part)]
+    with ProcessPoolExecutor(processes) as pool:
+        return [example for made in pool.map(_make_part, *zip(*parts, strict=True)) for example in made]
+
+
+def _make_part(folder: Path, first: int, n: int, seed: int) -> "list[ChatExample]":
+    from npc.train.corpus import load_corpus
+    from npc.train.generate import examples
+    from npc.train.mishear import Mishearing
+
+    table = folder / "misheard.json"
+    mishearing = Mishearing.read(table) if table.exists() else None
+    return list(examples(load_corpus(folder), n, seed, mishearing, first))
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe's file, or the name of one that ships.")],
+    out: Annotated[Path, typer.Option(help="The run's folder; started again, the run goes on.")],
+    device: Annotated[str, typer.Option(help="cuda, cpu or mps. Default: what there is.")] = "",
+    steps: Annotated[int | None, typer.Option(help="Stop after so many steps.")] = None,
+    examples: Annotated[int | None, typer.Option(help="Instead of the recipe's number.")] = None,
+    tuned: Annotated[Path | None, typer.Option(help="The tuned model's folder, for a drafter.")] = None,
+    corpus: Annotated[Path | None, typer.Option(help="A folder of authored data. Default: what ships.")] = None,
+    base: Annotated[Path | None, typer.Option(help="The base's folder, instead of the recipe's name.")] = None,
+    models: Annotated[Path | None, typer.Option(help="A folder of models to use as it is.")] = None,
+) -> None:
+    """Tune a model as a recipe says, and export what ships."""
+    import logging
+
+    from npc.errors import NpcError
+    from npc.models import ModelStore
+    from npc.train.recipe import read_recipe
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    try:
+        read = read_recipe(recipe)
+        if examples is not None:
+            read = read.model_copy(update={"examples": examples})
+        _tune(read, out, device, steps, tuned, corpus, base, ModelStore(models_dir=models))
+    except NpcError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+@app.command()
+def merge(
+    adapter: Annotated[Path, typer.Argument(help="The adapter's folder.")],
+    out: Annotated[Path, typer.Option(help="The folder to write.")],
+    base: Annotated[str, typer.Option(help="A model's name, or a folder of one.")] = "smollm2-135m-instruct",
+) -> None:
+    """Write base and adapter as one folder, which `--model` takes everywhere."""
+    from npc.errors import NpcError
+    from npc.models import ModelStore
+    from npc.train import export
+
+    try:
+        export.merge(Path(base) if Path(base).is_dir() else ModelStore().ensure(base), adapter, out)
+    except NpcError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+@app.command()
+def mishear(
+    out: Annotated[Path, typer.Option(help="The table to write.")],
+    utterances: Annotated[int, typer.Option(min=1, help="How many to speak.")] = 1500,
+    seed: int = 7,
+) -> None:
+    """Speak authored utterances to the recogniser and keep what it confuses."""
+    from npc.errors import NpcError
+    from npc.train.listen import pairs_heard
+    from npc.train.mishear import learn
+
+    try:
+        table = learn(list(pairs_heard(utterances, seed)))
+    except NpcError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    out.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+    typer.echo(f"{len(table)} words were heard as something else")
+
+
+def _tune(
+    recipe: "Recipe",
+    out: Path,
+    device: str,
+    steps: int | None,
+    tuned: Path | None,
+    corpus: Path | None,
+    base: Path | None,
+    store: "ModelStore",
+) -> None:
+    import torch
+
+    from npc.errors import ConfigError
+    from npc.llm.architecture import Architecture
+    from npc.llm.tokenizer import ChatTokenizer
+    from npc.train import export
+    from npc.train.batches import tokenise
+    from npc.train.corpus import DATA, load_corpus
+    from npc.train.tune import Tuning, load_base, shortened
+
+    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+    is_draft = recipe.method == "draft"
+    if is_draft and tuned is None:
+        raise ConfigError("a drafter is taught by a tuned model: --tuned wants its folder")
+    folder = tuned or base or (Path(recipe.base) if Path(recipe.base).is_dir() else store.ensure(recipe.base))
+    made = make_examples(corpus or DATA, recipe.examples, recipe.seed, os.cpu_count() or 1)
+    tokenizer, eos_ids = ChatTokenizer(folder), Architecture.read(folder).eos_ids
+    end = tokenizer.encode("<|im_end|>")
+    eos_id = end[0] if len(end) == 1 and end[0] in eos_ids else eos_ids[0]
+
+    def tokens(is_dev: bool) -> "list[Tokens]":
+        chosen = [example for example in made if (example.world in recipe.dev_worlds) == is_dev]
+        return list(tokenise(chosen[:2000] if is_dev else chosen, tokenizer, eos_id, recipe.max_tokens))
+
+    train, dev = tokens(is_dev=False), tokens(is_dev=True)
+    typer.echo(
+        f"{len(train)} examples to learn from, {sum(len(each.ids) for each in train):,} tokens; {len(dev)} to watch"
+    )
+    if not train:
+        raise ConfigError("nothing to learn from: every example is longer than max_tokens, or of a dev world")
+    model = load_base(folder, device)
+    teacher = model.eval() if is_draft else None
+    if is_draft:
+        model = shortened(model, recipe.layers)
+    tuning = Tuning(model, recipe, train, dev, out, eos_id, teacher)
+    tuning.run(steps)
+    if recipe.method == "low-rank":
+        export.export_adapter(model, recipe, out / "adapter")
+    export.export_merged(model, folder, out / "merged")
+    scores = out / "scores.json"
+    found = json.loads(scores.read_text(encoding="utf-8")) if scores.exists() else {}
+    card = out / ("adapter" if recipe.method == "low-rank" else "merged")
+    export.write_card(card, recipe, load_corpus(corpus or DATA).counts(), next(iter(found.values()), {}))
+    export.write_sums(card)
+
+
+if TYPE_CHECKING:
+    from npc.train.batches import Tokens

@@ -1,0 +1,192 @@
+"""What ships: an adapter in peft's form, merged weights, checksums, a model card.
+
+`merge` needs safetensors and torch alone, so that a player's first start can
+make the tuned weights from the base and an adapter of some megabytes.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from npc.errors import ModelError
+from npc.train.recipe import Recipe
+from npc.train.rounding import PROJECTIONS, LowRank, Rounding, changes, low_rank_tensors, projections
+
+MAX_SHARD_BYTES = 15 * 2**20
+"""Small enough for every code host."""
+_BESIDE = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
+           "special_tokens_map.json", "vocab.json", "merges.txt")  # fmt: skip
+_SUMS = "SHA256SUMS"
+
+
+def export_adapter(model: nn.Module, recipe: Recipe, folder: Path) -> None:
+    """adapter_config.json and shards of adapter_model*.safetensors, as peft reads them when they are one file."""
+    folder.mkdir(parents=True, exist_ok=True)
+    _save_shards(low_rank_tensors(model), folder, "adapter_model")
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": recipe.base,
+        "r": recipe.rank,
+        "lora_alpha": recipe.alpha,
+        "target_modules": list(PROJECTIONS),
+        "lora_dropout": 0.0,
+        "bias": "none",
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    write_sums(folder)
+
+
+def export_merged(model: nn.Module, base: Path, folder: Path) -> None:
+    """A Hugging Face folder of the whole model in bf16; low-rank changes are added, rounding is left to the engine."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors: dict[str, Tensor] = {}
+    state: Mapping[str, Tensor] = model.state_dict()
+    linears = projections(model)
+    for name, tensor in state.items():
+        if ".parametrizations.weight.0." in name or ".parametrizations.weight.1." in name:
+            continue  # an adapter's own; merged below
+        plain = name.replace(".parametrizations.weight.original", ".weight")
+        module = plain.removesuffix(".weight")
+        for each in changes(linears[module]) if module in linears else ():
+            if isinstance(each, LowRank):
+                tensor = each(tensor)
+        tensors[plain] = tensor.detach().to("cpu", torch.bfloat16).contiguous()
+    config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+    if config.get("tie_word_embeddings"):
+        tensors.pop("lm_head.weight", None)
+    _copy_beside(base, folder)
+    own: Any = getattr(model, "config", None)
+    if own is not None and own.num_hidden_layers != config["num_hidden_layers"]:
+        config["num_hidden_layers"] = own.num_hidden_layers
+        if config.get("layer_types"):
+            config["layer_types"] = config["layer_types"][: own.num_hidden_layers]
+        (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    write_sums(folder)
+
+
+def merge(base: Path, adapter: Path, folder: Path) -> None:
+    """Write base + adapter as a Hugging Face folder. Raises ModelError where they do not belong together."""
+    check_sums(adapter)
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    scale = config["lora_alpha"] / config["r"]
+    low_rank: dict[str, Tensor] = {}
+    for shard in sorted(adapter.glob("adapter_model*.safetensors")):
+        low_rank |= load_file(shard)
+    tensors: dict[str, Tensor] = {}
+    for shard in sorted(base.glob("*.safetensors")):
+        tensors |= load_file(shard)
+    for name in [name for name in low_rank if name.endswith(".lora_A.weight")]:
+        module = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
+        weight = tensors.get(f"{module}.weight")
+        a, b = low_rank[name].float(), low_rank[name.replace(".lora_A.", ".lora_B.")].float()
+        if weight is None or weight.shape != (b.shape[0], a.shape[1]):
+            raise ModelError(f"{adapter}: changes {module}, which {base} does not have in that shape")
+        tensors[f"{module}.weight"] = (weight.float() + scale * (b @ a)).to(weight.dtype)
+    folder.mkdir(parents=True, exist_ok=True)
+    _copy_beside(base, folder)
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def plain(model: nn.Module) -> nn.Module:
+    """`model` without parametrizations: low-rank changes merged in place, no rounding. A teacher for a drafter."""
+    for module in list(model.modules()):
+        if isinstance(module, nn.Linear) and parametrize.is_parametrized(module, "weight"):
+            for each in changes(module):
+                if isinstance(each, Rounding):
+                    each.is_on = False
+            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
+    return model
+
+
+def write_sums(folder: Path) -> None:
+    """SHA256SUMS over every other file of `folder`, as sha256sum writes them."""
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != _SUMS)
+    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
+    (folder / _SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def check_sums(folder: Path) -> None:
+    """Raises ModelError naming the file that is missing or has changed."""
+    try:
+        lines = (folder / _SUMS).read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise ModelError(f"{folder}: no {_SUMS}; it is written with the weights") from error
+    for line in lines:
+        wanted, name = line.split(maxsplit=1)
+        path = folder / name
+        if not path.is_file():
+            raise ModelError(f"{path}: is missing")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
+            raise ModelError(f"{path}: its SHA-256 is not that of {_SUMS}; fetch it again")
+
+
+def write_card(folder: Path, recipe: Recipe, counts: Mapping[str, int], scores: Mapping[str, Any]) -> None:
+    """README.md for the model: what it is made of, how well it plays, what it cannot do. `scores`: Score.as_dict."""
+
+    def percent(key: str) -> str:
+        rate = scores.get(key)
+        return f"{rate['percent']} % of {rate['n']}" if rate else "not measured"
+
+    corpus = ", ".join(f"{n} {what}" for what, n in counts.items())
+    rows = "\n".join(
+        f"| {title} | {percent(key)} |"
+        for title, key in (
+            ("actions, exact", "exact"),
+            ("acts when none is due", "unasked"),
+            ("answers grounded", "grounded"),
+            ("abstains when it should", "abstains"),
+            ("abstains when it should not", "abstains_wrongly"),
+            ("injection and out of world, safe", "safe"),
+            ("in character", "in_character"),
+        )
+    )
+    (folder / "README.md").write_text(
+        f"""# A small model that plays game characters
+
+Base: {recipe.base} (Apache-2.0). Method: {recipe.method}, rounded to {recipe.weights} in training. Licence: Apache-2.0.
+
+Data: {recipe.examples} examples, seed {recipe.seed}, written by npc/train from authored worlds: {corpus}.
+No text of players, books or other models is in it. `npc train data` makes it again.
+
+Scores on held-out characters, worlds and actions (`npc eval run`), {recipe.weights}:
+
+| | |
+| --- | --- |
+{rows}
+
+Limits: English only; replies of one or two sentences; it knows what its prompt says and little else; numbers and
+names are copied from passages and now and then miscopied; it follows the convention that characters are willing.
+""",
+        encoding="utf-8",
+    )
+
+
+def _save_shards(tensors: Mapping[str, Tensor], folder: Path, stem: str) -> None:
+    shards: list[dict[str, Tensor]] = [{}]
+    size = 0
+    for name, tensor in sorted(tensors.items()):
+        n_bytes = tensor.numel() * tensor.itemsize
+        if shards[-1] and size + n_bytes > MAX_SHARD_BYTES:
+            shards.append({})
+            size = 0
+        shards[-1][name] = tensor
+        size += n_bytes
+    for n, shard in enumerate(shards, 1):
+        suffix = "" if len(shards) == 1 else f"-{n:05}-of-{len(shards):05}"
+        save_file(shard, folder / f"{stem}{suffix}.safetensors", metadata={"format": "pt"})
+
+
+def _copy_beside(base: Path, folder: Path) -> None:
+    for name in _BESIDE:
+        if (base / name).exists():
+            shutil.copyfile(base / name, folder / name)

@@ -1,0 +1,42 @@
+from random import Random
+
+import pytest
+
+from npc.errors import ConfigError
+from npc.train.notation import choose_details, fill, read_action, read_entity, slots
+
+
+def test_a_signature_becomes_an_action() -> None:
+    spec = read_action("hoist(flag=object, side=left|right, (times=1..5), (words=text))", "Hoist a flag.")
+    kinds = [(p.name, p.kind, p.is_optional) for p in spec.parameters]
+    assert kinds == [
+        ("flag", "object", False),
+        ("side", "enum", False),
+        ("times", "number", True),
+        ("words", "string", True),
+    ]
+    assert (spec.parameters[2].minimum, spec.parameters[2].maximum) == (1, 5)
+
+
+@pytest.mark.parametrize("wrong", ["Hoist(flag)", "hoist(flag=banner)", "hoist(flag=object"])
+def test_a_wrong_signature_is_refused(wrong: str) -> None:
+    with pytest.raises(ConfigError, match=r"hoist_flag|have place"):
+        read_action(wrong, "Hoist.")
+
+
+def test_question_and_answer_repeat_what_the_fact_chose() -> None:
+    fact = "Cast in {year:1688|1731} of {metal:tin|bronze}."
+    details = choose_details(fact, Random(3))
+    assert fill(fact, details) == f"Cast in {details['year']} of {details['metal']}."
+    assert fill("{Metal}, in {year}.", details).startswith(details["metal"].capitalize())
+    assert slots("{Metal} and {year}") == ["metal", "year"]
+
+
+def test_a_slot_without_a_value_is_an_error() -> None:
+    with pytest.raises(ConfigError, match="stands for nothing"):
+        fill("{price} coins", {"year": "1"})
+
+
+def test_a_thing_has_a_name_and_what_is_said_of_it() -> None:
+    entity = read_entity("lamp", "the great lamp | smokes")
+    assert (entity.id, entity.name, entity.description) == ("lamp", "the great lamp", "smokes")

@@ -1,0 +1,55 @@
+import torch
+from torch import nn
+
+from npc.llm.linear import GROUP, Int4Linear, Int8Linear
+from npc.train.rounding import Rounding, add_low_rank, add_rounding, rounded_int4, rounded_int8
+
+
+def test_int4_in_training_is_what_the_engines_kernel_multiplies_by() -> None:
+    torch.manual_seed(1)
+    weight = torch.randn(32, 4 * GROUP).bfloat16()
+    packed = Int4Linear.pack(weight, None)
+    eye = torch.eye(4 * GROUP, dtype=torch.bfloat16)
+    kernel = torch._weight_int4pack_mm_for_cpu(eye, packed["packed"], GROUP, packed["scale_zero"]).float().T
+    ours = rounded_int4(weight.float())
+    # The kernel's result is rounded to bf16 once more.
+    torch.testing.assert_close(ours, kernel, rtol=2**-7, atol=2**-7)
+    assert (ours - weight.float()).abs().max() > 0.05
+
+
+def test_int8_in_training_is_what_the_engine_stores() -> None:
+    torch.manual_seed(1)
+    weight = torch.randn(16, 64).bfloat16()
+    packed = Int8Linear.pack(weight, None)
+    stored = packed["weight"].float() * packed["scale"].float()[:, None]
+    torch.testing.assert_close(rounded_int8(weight.float()), stored)
+
+
+def test_gradients_pass_straight_through_the_rounding() -> None:
+    weight = torch.randn(16, GROUP, requires_grad=True)
+    Rounding("int4")(weight).sum().backward()
+    assert torch.equal(weight.grad, torch.ones(16, GROUP))
+
+
+def test_a_switched_off_rounding_changes_nothing() -> None:
+    rounding = Rounding("int4")
+    rounding.is_on = False
+    weight = torch.randn(16, GROUP)
+    assert torch.equal(rounding(weight), weight)
+
+
+def test_low_rank_tuning_trains_nothing_else_and_begins_as_the_base() -> None:
+    class Tiny(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.q_proj = nn.Linear(GROUP, 16, bias=False)
+            self.lm_head = nn.Linear(16, 8, bias=False)
+
+    model = Tiny()
+    before = model.q_proj.weight.detach().clone()
+    add_low_rank(model, rank=4, alpha=8)
+    assert torch.equal(model.q_proj.weight, before)
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert trained == {f"q_proj.parametrizations.weight.0.{part}" for part in "ab"}
+    assert len(add_rounding(model, "int4")) == 2
+    assert not torch.equal(model.q_proj.weight, before)

@@ -28,8 +28,8 @@ class TurnTaking(_Section):
     speech_threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     start_ms: Positive = 64
     """Speech of this length starts a turn (or, over a reply, a barge-in)."""
-    pause_ms: Positive = 96
-    """After this much silence the reply is begun, unheard."""
+    pause_ms: Positive = 64
+    """After this much silence the reply is begun, unheard. Against 96: 32 ms sooner, and 3 % more replies in vain."""
     endpoint_ms: Positive = 200
     """After this much silence the turn is over and the reply leaves, unless the pause is judged by what was said."""
     eagerness: Annotated[float, Field(ge=0, le=1)] = 0.5
@@ -81,6 +81,8 @@ class LanguageModelSettings(_Section):
     """A reply that has got this long ends with its sentence: nobody listens to a speech."""
     speculates: bool = True
     """Draft replies by looking up what stands in the prompt; what is said stays the same."""
+    draft_model: str = ""
+    """A small model with the same tokenizer that writes ahead where look-up knows nothing; what is said stays."""
     base_url: str = ""
     """Of an OpenAI-compatible endpoint, with its /v1."""
     api_key: str = ""

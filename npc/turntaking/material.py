@@ -91,7 +91,7 @@ async def with_hibari(turns: Sequence[Script], synthesiser: "Synthesiser", seed:
         if len(ends) == sum(n_words):  # else it reads the sentence in other words
             whole = resample(np.concatenate(audio), synthesiser.rate_hz, HEARING_RATE_HZ)
             at = [ends[cut - 1] * HEARING_RATE_HZ // synthesiser.rate_hz for cut in cuts]
-            yield _assemble("hibari", script, np.split(whole, at), chance)
+            yield _assemble("hibari", script, np.split(whole, at), chance, is_whole=True)
 
 
 def with_programs(turns: Sequence[Script], voices: Sequence[str] | None = None, seed: int = 0) -> Iterator[SpokenTurn]:
@@ -100,7 +100,7 @@ def with_programs(turns: Sequence[Script], voices: Sequence[str] | None = None, 
     chosen = [voice for voice in (VOICES if voices is None else voices) if is_installed(voice)]
     for i, script in enumerate(turns if chosen else ()):
         voice = chosen[i % len(chosen)]
-        yield _assemble(voice, script, [spoken(voice, part) for part in script.parts], chance)
+        yield _assemble(voice, script, [spoken(voice, part) for part in script.parts], chance, is_whole=False)
 
 
 def with_people(folder: Path, seed: int = 0) -> Iterator[SpokenTurn]:
@@ -109,7 +109,7 @@ def with_people(folder: Path, seed: int = 0) -> Iterator[SpokenTurn]:
     for clip in recorded(folder):
         cut = _quietest(clip.audio)
         script = Script("", (clip.words,), ("mid-clause",))
-        yield _assemble("people", script, np.split(clip.audio, [cut]), chance)
+        yield _assemble("people", script, np.split(clip.audio, [cut]), chance, is_whole=True)
 
 
 def _script(line: str) -> Script:
@@ -125,14 +125,20 @@ def _script(line: str) -> Script:
     return Script(asked.strip(), tuple(" ".join(part) for part in parts), tuple(places))
 
 
-def _assemble(group: str, script: Script, parts: Sequence[Samples], chance: random.Random) -> SpokenTurn:
-    """The parts, half of them with a pause behind; the last one is followed by silence."""
+def _assemble(
+    group: str, script: Script, parts: Sequence[Samples], chance: random.Random, *, is_whole: bool
+) -> SpokenTurn:
+    """The parts, half of them with a pause behind; the last one is followed by silence.
+
+    Where the parts were not cut from one `whole`, each has a silence of its own at its ends, which is taken off.
+    """
     pieces = [np.zeros(QUIET_BEFORE_MS * HEARING_RATE_HZ // 1000, np.float32)]
     pauses: list[Pause] = []
     for i, part in enumerate(parts):
         is_last = i == len(parts) - 1
         pauses_here = not is_last and chance.random() < 0.5
-        pieces.append(_trimmed(part, fade=pauses_here, start=i == 0, end=pauses_here or is_last))
+        start_too, end_too = i == 0 or not is_whole, pauses_here or is_last or not is_whole
+        pieces.append(_trimmed(part, fade=pauses_here, start=start_too, end=end_too))
         if pauses_here:
             start = sum(map(len, pieces))
             pieces.append(np.zeros(_pause_ms(chance) * HEARING_RATE_HZ // 1000, np.float32))

@@ -2,9 +2,9 @@
 
 Waiting one millisecond more costs one where the player has finished, and spares a false
 cutoff where the player goes on at just that moment. With log odds z that the turn is
-complete, inner pauses of mean length T and a cutoff that is worth C milliseconds of
-waiting, the two are even at  T · (ln(C / T) - z):  the wait falls linearly with the log
-odds. `eagerness` sets C.
+complete, inner pauses of mean length T and a cutoff that is as bad as a delay of C, the
+two are even at  T · (ln(C / T) - z):  the wait falls linearly with the log odds.
+`eagerness` sets ln(C / T).
 """
 
 import math
@@ -14,15 +14,17 @@ from typing import Final
 from npc.config import TurnTaking
 from npc.turntaking.completeness import completeness
 
-MEAN_PAUSE_MS: Final = 300
-"""Of pauses inside a turn, as far as they are longer than a breath between two words."""
-SMART_TURN_WEIGHT: Final = 0.6
+MEAN_PAUSE_MS: Final = 220
+"""T. With shorter and longer ones more players were cut off at the same median wait (`rehearsal`)."""
+PATIENT: Final = 7.0
+EAGER: Final = 1.0
+"""ln(C / T) at eagerness 0 and 1: a cutoff is as bad as waiting four minutes, or 0.6 s."""
+SMART_TURN_WEIGHT: Final = 0.5
+"""More than a robot's voice deserves, less than a person's."""
 SMART_TURN_LIMIT: Final = 3.0
-"""Log odds beyond this are not believed: the model is as sure on a robot's voice, and wrong."""
-UNKNOWN_WORDS: Final = -0.5
-"""Log odds where nothing is transcribed yet."""
-PATIENT_COST_MS: Final = 6000
-EAGER_COST_MS: Final = 300
+"""Log odds beyond this are not believed."""
+UNKNOWN_WORDS: Final = -1.5
+"""Log odds where nothing is transcribed yet: worth waiting for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ class Evidence:
 
 def endpoint_ms(evidence: Evidence, settings: TurnTaking) -> int:
     """How much silence ends the turn, between `min_endpoint_ms` and `max_endpoint_ms`."""
-    cost_ms = PATIENT_COST_MS * (EAGER_COST_MS / PATIENT_COST_MS) ** settings.eagerness
-    wait_ms = MEAN_PAUSE_MS * (math.log(cost_ms / MEAN_PAUSE_MS) - log_odds(evidence))
+    patience = PATIENT + (EAGER - PATIENT) * settings.eagerness
+    wait_ms = MEAN_PAUSE_MS * (patience - log_odds(evidence))
     return round(min(max(wait_ms, settings.min_endpoint_ms), settings.max_endpoint_ms))
 
 

@@ -34,7 +34,7 @@ class Delays:
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A turn as the models heard it: the voice activity of each frame, and the evidence at each pause by its sample."""
+    """A turn as the models heard it: voice activity by frame, evidence by the last speech sample before each pause."""
 
     turn: SpokenTurn
     probabilities: tuple[float, ...]
@@ -74,7 +74,7 @@ async def listen(
         for event in detector.push(probabilities[-1], FRAME_SAMPLES):
             if isinstance(event, Paused):
                 said = turn.audio[: event.at_sample]
-                evidence[event.at_sample] = Evidence(
+                evidence[event.speech_end_sample] = Evidence(
                     transcript=(await recogniser.transcribe(said, is_final=True)).text,
                     smart_turn=None if smart_turn is None else await smart_turn.probability(said),
                     asked=turn.script.asked,
@@ -96,7 +96,7 @@ def rehearse(heard: Heard, settings: TurnTaking, delays: Delays = Delays()) -> O
         for event in events:
             if isinstance(event, Paused):
                 n_pauses += 1
-                arriving = _arriving(event.at_sample, heard.evidence[event.at_sample], delays)
+                arriving = _arriving(event.at_sample, heard.evidence[event.speech_end_sample], delays)
                 events += detector.reconsider(Evidence(asked=turn.script.asked))
             elif isinstance(event, TurnEnded):
                 wait_ms = (ended_at - turn.end_sample) / _PER_MS

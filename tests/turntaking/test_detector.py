@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc.config import TurnTaking
-from npc.turntaking import DetectorEvent, Lull, Paused, Resumed, TurnDetector, TurnEnded, TurnStarted
+from npc.turntaking import DetectorEvent, Evidence, Lull, Paused, Resumed, TurnDetector, TurnEnded, TurnStarted
 from npc.turntaking.detector import END_LAG_MS, Patience
 
 FRAME = 512
@@ -57,7 +57,7 @@ def test_the_reply_may_be_begun_before_the_turn_is_over() -> None:
     assert isinstance(paused, Paused)
     assert isinstance(ended, TurnEnded)
     assert paused.speech_end_sample == ended.speech_end_sample
-    assert 96 <= (paused.at_sample - paused.speech_end_sample) / 16 < 96 + FRAME_MS
+    assert 64 <= (paused.at_sample - paused.speech_end_sample) / 16 < 64 + FRAME_MS
     assert paused.at_sample < ended.at_sample
 
 
@@ -66,7 +66,7 @@ def test_going_on_after_a_pause_takes_the_pause_back() -> None:
 
 
 def test_a_gap_shorter_than_pause_ms_is_no_pause() -> None:
-    assert kinds(run("##### . ##### . #####")) == ["TurnStarted"]
+    assert kinds(run("##### . ##### . #####", TurnTaking(pause_ms=96))) == ["TurnStarted"]
 
 
 def test_a_click_starts_no_turn() -> None:
@@ -179,6 +179,80 @@ def test_the_length_of_the_speech_so_far_can_be_asked() -> None:
         detector.push(0.05, FRAME)
     assert detector.is_paused
     assert detector.speech_ms == pytest.approx(5 * FRAME_MS - END_LAG_MS)
+
+
+# Evidence that arrives in a pause
+
+
+def paused(settings: TurnTaking | None = None) -> TurnDetector:
+    detector = TurnDetector(settings or TurnTaking())
+    for probability in [0.9] * 10 + [0.05] * 2:
+        detector.push(probability, FRAME)
+    assert detector.is_paused
+    return detector
+
+
+def silence_until_the_end(detector: TurnDetector, events: tuple[DetectorEvent, ...] = ()) -> float:
+    for _ in range(200):
+        for event in events:
+            assert isinstance(event, TurnEnded)
+            return (event.at_sample - event.speech_end_sample) / 16
+        events = detector.push(0.05, FRAME)
+    raise AssertionError("the turn never ended")
+
+
+def test_a_wait_that_is_set_in_a_pause_replaces_the_settings() -> None:
+    detector = paused()
+    assert detector.set_wait(500) == ()
+    assert 500 <= silence_until_the_end(detector) < 500 + FRAME_MS
+
+
+def test_a_wait_that_has_passed_ends_the_turn_at_once() -> None:
+    detector = paused()
+    detector.set_wait(1000)
+    for _ in range(10):
+        assert detector.push(0.05, FRAME) == ()
+    (ended,) = detector.set_wait(300)
+    assert ended == TurnEnded(22 * FRAME, 10 * FRAME - END_LAG_MS * 16)
+    assert not detector.is_in_turn
+    assert detector.set_wait(0) == ()
+
+
+def test_evidence_decides_how_long_the_pause_may_be() -> None:
+    waits = {}
+    for said in ("How much is the long sword by the door?", "I would like to buy"):
+        detector = paused()
+        detector.reconsider(Evidence())
+        waits[said] = silence_until_the_end(detector, detector.reconsider(Evidence(transcript=said)))
+    whole, open_ended = waits.values()
+    assert whole < 400
+    assert open_ended > 1000
+
+
+def test_the_wait_of_one_pause_is_not_that_of_the_next() -> None:
+    detector = paused()
+    detector.set_wait(5000)
+    for probability in [0.9] * 5 + [0.05] * 2:
+        detector.push(probability, FRAME)
+    assert detector.is_paused
+    assert 200 <= silence_until_the_end(detector) < 200 + FRAME_MS
+
+
+def test_evidence_that_comes_when_the_player_has_gone_on_does_nothing() -> None:
+    detector = paused()
+    for _ in range(3):
+        detector.push(0.9, FRAME)
+    assert detector.reconsider(Evidence(transcript="Yes.")) == ()
+    assert detector.is_in_turn
+    assert not detector.is_paused
+
+
+def test_a_sound_that_may_be_speech_holds_the_end_back_until_it_is_known() -> None:
+    detector = paused()
+    detector.set_wait(1000)
+    detector.push(0.9, FRAME)
+    assert detector.set_wait(0) == ()
+    assert kinds(list(detector.push(0.9, FRAME))) == ["Resumed"]
 
 
 # Whatever is heard

@@ -6,6 +6,7 @@ into words and calls; `nominate` notices that the player asks for an action;
 `transaction` keeps what became of each.
 """
 
+from npc.actions.expression import Feel, Gesture, expressions
 from npc.actions.grammar import compile_reply_grammar
 from npc.actions.library import ActionLibrary, load_library
 from npc.actions.markup import Act, Piece, Rejected, ReplyParser, Say, parse_call, render_call
@@ -23,6 +24,8 @@ __all__ = [
     "ActionSpec",
     "Closed",
     "Committed",
+    "Feel",
+    "Gesture",
     "Nomination",
     "Nominator",
     "Parameter",
@@ -33,6 +36,7 @@ __all__ = [
     "Step",
     "Stopped",
     "compile_reply_grammar",
+    "expressions",
     "load_library",
     "parse_call",
     "render_call",

@@ -25,6 +25,7 @@ import annotated_types
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.fields import FieldInfo
 
+from npc.actions.expression import RESERVED
 from npc.actions.requires import RequiresForm, read_requires
 from npc.actions.spec import KINDS, MAX_NUMBER, MAX_TIMEOUT_S, ActionSpec, Kind, Parameter
 from npc.errors import ConfigError, Mistake
@@ -66,9 +67,12 @@ def spec_of(action: type[Action]) -> ActionSpec:
     description = " ".join((action.__doc__ or "").split())
     if not description or action.__doc__ == Action.__doc__:
         raise ConfigError(f"{source}: has no docstring; it is the description that the language model reads")
+    name = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", action.__name__).lower()
+    if name in RESERVED:
+        raise ConfigError(f"{source}: '{name}' is how characters show what they feel; use another name")
     try:
         return ActionSpec(
-            name=re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", action.__name__).lower(),
+            name=name,
             description=description,
             parameters=tuple(_parameter(name, field) for name, field in action.model_fields.items()),
             examples=tuple(action.examples),
@@ -203,6 +207,10 @@ def _specs(sheet: Sheet, form: ActionsForm) -> Iterator[ActionSpec]:
         path = ("actions", n)
         if action.name in seen:
             sheet.blame((*path, "name"), f"action '{action.name}' is declared twice in this file")
+            continue
+        if action.name in RESERVED:
+            message = f"'{action.name}' is how characters show what they feel; use another name"
+            sheet.blame((*path, "name"), message)
             continue
         seen.add(action.name)
         parameters: list[Parameter] = []

@@ -39,11 +39,13 @@ def compile_reply_grammar(
     only: Collection[str] | None = None,
     targets: Mapping[TargetKind, Collection[str]] | None = None,
     gauges: Mapping[str, float] = NO_GAUGES,
+    expressions: Sequence[ActionSpec] = (),
 ) -> Grammar:
     """The grammar of a reply by somebody who can do `actions` (of these `only` the named, if given) in `scene`.
 
     `targets` narrows the ids that may stand for a kind, as a `Nomination` does. `gauges` is how the character feels,
-    for actions that require something of it (`npc.actions.requires`).
+    for actions that require something of it (`npc.actions.requires`). `expressions` (`npc.actions.expression`) may
+    stand wherever a call may; at the beginning alone where one is required.
     With "required" there is exactly one call, after a short sentence at most, and something is said.
     Actions that have nothing in the scene to target are left out; where none
     remains, the reply is text.
@@ -53,14 +55,19 @@ def compile_reply_grammar(
         action for action in actions if (only is None or action.name in only) and conditions.is_possible(action)
     ]
     if choice == "none" or not possible:
-        start = "FIRST"
+        start = "FIRST (shown (MORE? shown)* MORE?)?" if expressions else "FIRST"
     elif choice == "required":
-        start = "LEAD call MORE? | call MORE"
+        start = "(LEAD call MORE? | call MORE)"
     else:
-        start = "FIRST | FIRST? call (MORE? call)* MORE?"
+        item = "(call | shown)" if expressions else "call"
+        start = f"(FIRST ({item} (MORE? {item})* MORE?)? | call (MORE? {item})* MORE?)"
+    if expressions:
+        start = f"(shown SPACE?)* {start}"
     rules = {"start": start, **_TEXT_RULES}
     if "call" in start:
-        rules |= _call_rules(possible, conditions, targets or {})
+        rules |= _call_rules("call", possible, conditions, targets or {})
+    if "shown" in start:
+        rules |= _call_rules("shown", expressions, conditions, {}) | {"SPACE": '" "'}
     if "LEAD" in start:
         rules |= _LEAD_RULES
     return Grammar(lark=_lark(rules), gbnf=_gbnf(rules))
@@ -95,7 +102,7 @@ _STRING_RULES = {
 
 
 def _call_rules(
-    actions: Sequence[ActionSpec], conditions: Conditions, targets: Mapping[TargetKind, Collection[str]]
+    name: str, actions: Sequence[ActionSpec], conditions: Conditions, targets: Mapping[TargetKind, Collection[str]]
 ) -> dict[str, str]:
     rules: dict[str, str] = {}
     sets: dict[tuple[str, ...], str] = {}
@@ -103,32 +110,32 @@ def _call_rules(
 
     def ids(kind: TargetKind, here: tuple[str, ...]) -> str:
         if here not in sets:
-            name = f"{kind.upper()}{len(sets) or ''}"
             among = set(targets.get(kind, here))
-            rules[name] = _literals([target for target in here if target in among] or here)
-            sets[here] = name
+            literals = _literals([target for target in here if target in among] or here)
+            sets[here] = add(f"{kind.upper()}{len(sets) or ''}", literals)
         return sets[here]
 
     def value(action: ActionSpec, parameter: Parameter) -> str:
         """The name of the rule for what may stand in `parameter`."""
         match parameter.kind:
             case "place" | "object" | "character" as kind:
-                name = ids(kind, conditions.targets(action, parameter))
+                return ids(kind, conditions.targets(action, parameter))
             case "string":
-                name = "STRING"
                 rules.update(_STRING_RULES)
+                return "STRING"
             case "enum":
-                name = shared(_literals(parameter.choices))
+                return shared(_literals(parameter.choices))
             case "number":
-                name = shared(number_pattern(parameter.minimum, parameter.maximum, parameter.is_integer))
-        return name
+                return shared(number_pattern(parameter.minimum, parameter.maximum, parameter.is_integer))
 
     def shared(body: str) -> str:
-        return next((name for name, known in rules.items() if known == body), None) or add(f"VALUE{len(rules)}", body)
+        return next((rule for rule, known in rules.items() if known == body), None) or add(
+            f"{name.upper()}_VALUE{len(rules)}", body
+        )
 
-    def add(name: str, body: str) -> str:
-        rules[name] = body
-        return name
+    def add(rule: str, body: str) -> str:
+        rules[rule] = body
+        return rule
 
     def arguments(action: ActionSpec, parameters: Sequence[Parameter], is_first: bool) -> str:
         if not parameters:
@@ -148,7 +155,7 @@ def _call_rules(
 
     calls = [f'"[{action.name}(" {arguments(action, action.parameters, True)} ")]"' for action in actions]
     # Literals that stand side by side become one: a third less for the matcher to read.
-    return {"call": " | ".join(re.sub('" +"', "", call) for call in calls), **rules}
+    return {name: " | ".join(re.sub('" +"', "", call) for call in calls), **rules}
 
 
 def _literals(values: Sequence[str]) -> str:

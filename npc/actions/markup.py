@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from npc.actions import charset
 from npc.actions.conditions import NO_GAUGES, Conditions
+from npc.actions.expression import Feel, Gesture, shown
 from npc.actions.spec import MAX_STRING, VALUE, ActionSpec, Args, Parameter
 from npc.errors import InputError
 from npc.world import Scene
@@ -45,7 +46,7 @@ class Rejected:
     reason: str
 
 
-Piece = Say | Act | Rejected
+Piece = Say | Act | Feel | Gesture | Rejected
 
 
 def render_call(name: str, args: Args, actions: Sequence[ActionSpec] = ()) -> str:
@@ -160,8 +161,16 @@ class ReplyParser:
     blanks become one space, Markdown and pictographs go.
     """
 
-    def __init__(self, actions: Sequence[ActionSpec], scene: Scene, gauges: Mapping[str, float] = NO_GAUGES) -> None:
-        self._actions = actions
+    def __init__(
+        self,
+        actions: Sequence[ActionSpec],
+        scene: Scene,
+        gauges: Mapping[str, float] = NO_GAUGES,
+        expressions: Sequence[ActionSpec] = (),
+    ) -> None:
+        """With `expressions` (`npc.actions.expression`) there are `Feel` and `Gesture` among the pieces."""
+        self._actions = [*actions, *expressions]
+        self._expressions = {expression.name for expression in expressions}
         self._conditions = Conditions(scene, gauges)
         self._call = ""
         self._is_overlong = False
@@ -208,7 +217,8 @@ class ReplyParser:
         if is_overlong:
             return []
         try:
-            return [_parse_call(call, self._actions, self._conditions)]
+            act = _parse_call(call, self._actions, self._conditions)
+            return [shown(act.name, act.args) if act.name in self._expressions else act]
         except InputError as error:
             return [Rejected(call, str(error))]
 

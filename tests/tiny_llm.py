@@ -1,6 +1,7 @@
 """Tiny random models of each family, and an engine that a test steps by hand."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from npc.llm.reply import ReplyText
 from npc.llm.sampler import Sampler
 from npc.llm.scheduler import Limits
 from npc.llm.sequence import Output, Sequence
-from npc.llm.speculate import PromptLookup
+from npc.llm.speculate import Payoff, PromptLookup
 from npc.llm.tokenizer import ChatTokenizer
 from npc.turn import GenerationEnd, Grammar, Sampling, TextPiece
 
@@ -40,9 +41,9 @@ SHAPE = {
 }
 
 
-def write_model(folder: Path, family: str, **config: Any) -> Path:  # keys of the family's config
+def write_model(folder: Path, family: str, seed: int = 7, **config: Any) -> Path:  # keys of the family's config
     """A random model as a Hugging Face folder: bytes, a few words and three special tokens are its vocabulary."""
-    torch.manual_seed(7)
+    torch.manual_seed(seed)
     model = AutoModelForCausalLM.from_config(AutoConfig.for_model(family, **{**SHAPE, **config})).float()
     for name, parameter in model.named_parameters():
         if name.endswith("bias"):  # made as zeros, which would hide a mistake
@@ -97,8 +98,11 @@ class Bench:
         n_pages: int = 200,
         limits: Limits | None = None,
         eos_ids: tuple[int, ...] = (258,),
+        draft_model: Transformer | None = None,
+        clock: Callable[[], float] = lambda: 1.0,
     ) -> None:
-        self.engine = Engine(model, eos_ids, n_pages, limits, clock=lambda: 1.0)
+        self.engine = Engine(model, eos_ids, n_pages, limits, clock, draft_model)
+        self._has_drafter = draft_model is not None
         self._tokenizer, self._grammars = tokenizer, grammars
 
     def ask(
@@ -120,6 +124,7 @@ class Bench:
             text=ReplyText(self._tokenizer.stream(), sampling.stop),
             guide=self._grammars.compile(Grammar(grammar, "")) if grammar else None,
             lookup=PromptLookup() if speculates else None,
+            payoff=Payoff() if speculates and self._has_drafter else None,
         )
         self.engine.add(sequence)
         return Request(sequence, outputs)

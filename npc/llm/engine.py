@@ -18,9 +18,10 @@ from pathlib import Path
 import torch
 
 from npc.config import LanguageModelSettings
-from npc.errors import OverloadError, StageError
+from npc.errors import ModelError, OverloadError, StageError
 from npc.llm import weights
 from npc.llm.architecture import Architecture
+from npc.llm.draft import Drafter
 from npc.llm.grammar import GrammarCompiler
 from npc.llm.model import Transformer
 from npc.llm.pages import Pages
@@ -29,7 +30,7 @@ from npc.llm.runner import Runner
 from npc.llm.sampler import Sampler
 from npc.llm.scheduler import Limits, Scheduler, Work
 from npc.llm.sequence import Output, Sequence
-from npc.llm.speculate import PromptLookup
+from npc.llm.speculate import Payoff, PromptLookup
 from npc.llm.tokenizer import ChatTokenizer
 from npc.turn import ChatMessage, GenerationEnd, Grammar, Sampling, TextPiece
 
@@ -48,10 +49,12 @@ class Engine:
         n_pages: int,
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        draft_model: Transformer | None = None,
     ) -> None:
         self._eos_ids = frozenset(eos_ids)
         self._clock = clock
         self.pages = Pages(n_pages, PAGE_SIZE)
+        self._drafter = Drafter(draft_model, n_pages, PAGE_SIZE, clock) if draft_model else None
         self._scheduler = Scheduler(self.pages, limits or Limits())
         self._runner = Runner(model, n_pages, PAGE_SIZE)
 
@@ -77,10 +80,16 @@ class Engine:
         work = self._scheduler.plan()
         copies, self._scheduler.copies = self._scheduler.copies, []
         self._runner.copy_pages(copies)
+        if self._drafter is not None:
+            self._drafter.copy_pages(copies)
+            self._drafter.draft(work, self._scheduler.n_spare(work))
         for each in work:
             if each.wants_logits and each.sequence.guide is not None:
                 each.sequence.guide.prepare(each.drafts)
-        results = self._runner.run(work)
+        began_s = self._clock()
+        results = self._runner.run([each.rows for each in work])
+        if self._drafter is not None and all(each.sequence.n_written for each in work):
+            self._drafter.note_step(self._clock() - began_s)
         for each, logits in zip(work, results, strict=True):
             try:
                 self._settle(each, logits)
@@ -112,10 +121,10 @@ class Engine:
         if sequence.first_token_s == 0:
             sequence.first_token_s = self._clock()
             self._scheduler.keep_read(sequence)
-        masks = sequence.guide.masks() if sequence.guide else None
-        row = 0
+        guide, row = sequence.guide, 0
+        masks = guide.masks() if guide else []  # taken now: once a token is accepted, the guide stands elsewhere
         while True:
-            token = sequence.sampler.choose(logits[row], masks[row] if masks else None)
+            token = sequence.sampler.choose(logits[row], guide.unpack(masks[row]) if guide else None)
             written, reason = self._append(sequence, token)
             n_agree = _n_common(written, drafts[row:])
             row += n_agree
@@ -124,8 +133,9 @@ class Engine:
         sequence.n_cached += row  # accepted drafts were fed already
         sequence.n_drafted += len(drafts)
         sequence.n_accepted += row
-        if sequence.lookup is not None:
-            sequence.lookup.learn(len(drafts), row)
+        sequence.n_drafter_cached = min(sequence.n_drafter_cached, sequence.n_cached)
+        if work.pace is not None:
+            work.pace.learn(len(drafts), row)
         return reason
 
     def _append(self, sequence: Sequence, token: int) -> tuple[list[int], str | None]:
@@ -187,16 +197,25 @@ class EmbeddedLanguageModel:
         made.result()
 
     @classmethod
-    def load(cls, model_folder: Path, derived: Path, settings: LanguageModelSettings) -> "EmbeddedLanguageModel":
-        """`model_folder` is Hugging Face's; `derived` a folder for the quantised weights. Raises ModelError."""
+    def load(
+        cls, model_folder: Path, derived: Path, settings: LanguageModelSettings, draft_folder: Path | None = None
+    ) -> "EmbeddedLanguageModel":
+        """Folders as Hugging Face lays them out: the model's, and that of `settings.draft_model` where there is one.
+
+        `derived` is a folder for the quantised weights. Raises ModelError.
+        """
         arch = Architecture.read(model_folder)
         tokenizer = ChatTokenizer(model_folder)
+        if draft_folder is not None:
+            _check_vocabulary(tokenizer, arch, draft_folder)
         grammars = GrammarCompiler(tokenizer, arch.vocab_size, arch.eos_ids)
 
         def make_engine() -> Engine:
-            model = weights.load(model_folder, derived, settings.weights, settings.context_tokens)
-            page_bytes = PAGE_SIZE * arch.kv_size * arch.n_layers * model.dtype.itemsize
-            return Engine(model, arch.eos_ids, max(1, settings.cache_mb * 2**20 // page_bytes))
+            folders = [model_folder] if draft_folder is None else [model_folder, draft_folder]
+            models = [weights.load(each, derived, settings.weights, settings.context_tokens) for each in folders]
+            page_bytes = PAGE_SIZE * sum(model.token_bytes for model in models)
+            n_pages = max(1, settings.cache_mb * 2**20 // page_bytes)
+            return Engine(models[0], arch.eos_ids, n_pages, draft_model=models[1] if draft_folder else None)
 
         return cls(make_engine, tokenizer, grammars, settings)
 
@@ -258,6 +277,7 @@ class EmbeddedLanguageModel:
             sampler=Sampler(sampling),
             text=ReplyText(self._tokenizer.stream(), sampling.stop),
             lookup=PromptLookup() if self._settings.speculates else None,
+            payoff=Payoff() if self._settings.speculates and self._settings.draft_model else None,
         )
 
     def _check_length(self, tokens: SequenceOf[int]) -> None:
@@ -310,6 +330,18 @@ def _deliver_to(outputs: "asyncio.Queue[Output]") -> Callable[[Output], None]:
             loop.call_soon_threadsafe(outputs.put_nowait, output)
 
     return deliver
+
+
+def _check_vocabulary(tokenizer: ChatTokenizer, arch: Architecture, draft_folder: Path) -> None:
+    """A draft is token ids: both models must mean the same by them."""
+    draft = Architecture.read(draft_folder)
+    if draft.vocab_size != arch.vocab_size:
+        raise ModelError(
+            f"{draft_folder}: llm.draft_model has {draft.vocab_size} tokens and llm.model {arch.vocab_size}; "
+            f"they must share one tokenizer"
+        )
+    if ChatTokenizer(draft_folder).library.get_vocab() != tokenizer.library.get_vocab():
+        raise ModelError(f"{draft_folder}: llm.draft_model has another tokenizer than llm.model; they must share one")
 
 
 def _n_common(a: SequenceOf[int], b: SequenceOf[int]) -> int:

@@ -59,6 +59,7 @@ class GrammarGuide:
 
     def __init__(self, matcher: llguidance.LLMatcher, pool: ThreadPoolExecutor, vocab_size: int) -> None:
         self._matcher, self._pool, self._vocab_size = matcher, pool, vocab_size
+        self._drafts: list[int] = []
         self._masks: Future[list[bytes]] | None = None
 
     @property
@@ -72,14 +73,20 @@ class GrammarGuide:
 
     def prepare(self, drafts: Sequence[int]) -> None:
         """Begin to compute the masks of the next place and of those after each of `drafts`, which must be legal."""
-        self._masks = self._pool.submit(self._compute, list(drafts))
+        known = self._packed() if self._masks is not None and drafts[: len(self._drafts)] == self._drafts else []
+        self._drafts = list(drafts)
+        self._masks = self._pool.submit(self._compute, self._drafts, known)
 
-    def masks(self) -> list[Tensor]:
-        """What `prepare` began: [vocab] bool each, one more than it had drafts."""
+    def masks(self) -> list[bytes]:
+        """What `prepare` began: a bit a token, one mask more than there are drafts before the reply is complete."""
         if self._masks is None:
-            self.prepare(())
-        packed = self._masks.result() if self._masks else []
-        return [self._unpack(mask) for mask in packed]
+            self.prepare([])
+        return self._packed()
+
+    def unpack(self, mask: bytes) -> Tensor:
+        """[vocab] bool."""
+        bits = np.unpackbits(np.frombuffer(mask, np.uint8), count=self._vocab_size, bitorder="little")
+        return torch.from_numpy(bits).bool()
 
     def accept(self, tokens: Sequence[int]) -> None:
         self._masks = None
@@ -92,8 +99,11 @@ class GrammarGuide:
         """The tokens that must come next, whatever the network thinks."""
         return [] if self._matcher.is_stopped() else self._matcher.compute_ff_tokens()
 
-    def _compute(self, drafts: list[int]) -> list[bytes]:
-        masks = [self._matcher.compute_bitmask()]
+    def _packed(self) -> list[bytes]:
+        return self._masks.result() if self._masks else []
+
+    def _compute(self, drafts: list[int], known: list[bytes]) -> list[bytes]:
+        masks = known or [self._matcher.compute_bitmask()]
         n_consumed = 0
         for token in drafts:
             if not self._matcher.consume_token(token):
@@ -101,13 +111,10 @@ class GrammarGuide:
             n_consumed += 1
             if self._matcher.is_stopped():  # only the end can follow, which no mask needs to say
                 break
-            masks.append(self._matcher.compute_bitmask())
+            if n_consumed == len(masks):
+                masks.append(self._matcher.compute_bitmask())
         if n_consumed:
             self._matcher.rollback(n_consumed)
         if self._matcher.is_error():
             raise StageError("language model", f"the grammar failed: {self._matcher.get_error()}")
         return masks
-
-    def _unpack(self, mask: bytes) -> Tensor:
-        bits = np.unpackbits(np.frombuffer(mask, np.uint8), count=self._vocab_size, bitorder="little")
-        return torch.from_numpy(bits).bool()

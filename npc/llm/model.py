@@ -85,6 +85,11 @@ class Transformer:
         cos, sin = arch.rotary.tables(arch.head_dim, n_positions)
         self._cos, self._sin = cos.to(self.device, dtype), sin.to(self.device, dtype)
 
+    @property
+    def token_bytes(self) -> int:
+        """What one token takes in the cache."""
+        return self.arch.kv_size * self.arch.n_layers * self.dtype.itemsize
+
     def forward(self, batch: Batch, cache: Sequence[Tensor]) -> Tensor | None:
         """Logits [n_logits, vocab] of the wanted rows. `cache` has a layer each: [n_pages, page_size, kv_size]."""
         hidden = self._embedding[batch.ids].float()  # [n, hidden]; what layers add up is kept in float32

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import groupby
 
 import numpy as np
@@ -9,7 +10,17 @@ import torch
 from torch import Tensor
 
 from npc.llm.model import Batch, Group, Transformer
-from npc.llm.scheduler import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Consecutive tokens of one text: `tokens` stand at `first` and after; `pages` hold the text from its start."""
+
+    tokens: Sequence[int]
+    first: int
+    pages: Sequence[int]
+    n_wanted: int
+    """Logits are asked for after each of the last `n_wanted` tokens."""
 
 
 class Runner:
@@ -25,24 +36,28 @@ class Runner:
             for layer in self._cache:
                 layer[target].copy_(layer[source])
 
-    def run(self, work: Sequence[Work]) -> list[Tensor | None]:
-        """Logits [1 + n_drafts, vocab] of each work that reaches its sequence's end, else None."""
+    def run(self, rows: Sequence[Rows]) -> list[Tensor | None]:
+        """Logits [n_wanted, vocab] of each, None where none are wanted."""
         # A prompt that is remembered whole has nothing to feed.
         order = sorted(
-            (index for index in range(len(work)) if work[index].n_rows), key=lambda index: work[index].n_rows
+            (index for index in range(len(rows)) if rows[index].tokens), key=lambda index: len(rows[index].tokens)
         )
         if not order:
-            return [None] * len(work)
+            return [None] * len(rows)
         ids: list[int] = []
         positions: list[int] = []
         slots: list[int] = []
         wanted: list[int] = []
         groups: list[Group] = []
-        for _, members in groupby(order, key=lambda index: work[index].n_rows):
-            some = [work[index] for index in members]
+        for _, members in groupby(order, key=lambda index: len(rows[index].tokens)):
+            some = [rows[index] for index in members]
             start = len(ids)
             for each in some:
-                self._lay_out(each, ids, positions, slots, wanted)
+                ids += each.tokens
+                for position in range(each.first, each.first + len(each.tokens)):
+                    positions.append(position)
+                    slots.append(each.pages[position // self._page_size] * self._page_size + position % self._page_size)
+                wanted += range(len(ids) - each.n_wanted, len(ids))
             groups.append(self._group(some, start, positions[start:]))
         device = self._model.device
         batch = Batch(
@@ -54,23 +69,20 @@ class Runner:
         )
         with torch.inference_mode():
             logits = self._model.forward(batch, self._cache)
-        return self._split(work, order, logits)
+        results: list[Tensor | None] = [None] * len(rows)
+        at = 0
+        for index in order:
+            n_wanted = rows[index].n_wanted
+            if logits is not None and n_wanted:
+                results[index] = logits[at : at + n_wanted]
+                at += n_wanted
+        return results
 
-    def _lay_out(self, work: Work, ids: list[int], positions: list[int], slots: list[int], wanted: list[int]) -> None:
-        sequence, size = work.sequence, self._page_size
-        first = sequence.n_cached
-        ids += sequence.tokens[first : first + work.n_tokens] + work.drafts
-        for position in range(first, first + work.n_rows):
-            positions.append(position)
-            slots.append(sequence.pages[position // size] * size + position % size)
-        if work.wants_logits:
-            wanted += range(len(ids) - 1 - len(work.drafts), len(ids))
-
-    def _group(self, work: Sequence[Work], start: int, positions: list[int]) -> Group:
+    def _group(self, rows: Sequence[Rows], start: int, positions: list[int]) -> Group:
         arch, device, dtype = self._model.arch, self._model.device, self._model.dtype
-        n_sequences, n_queries = len(work), work[0].n_rows
-        n_pages = max(-(-(each.sequence.n_cached + n_queries) // self._page_size) for each in work)
-        tables = [each.sequence.pages[:n_pages] for each in work]
+        n_sequences, n_queries = len(rows), len(rows[0].tokens)
+        n_pages = max(-(-(each.first + n_queries) // self._page_size) for each in rows)
+        tables = [list(each.pages[:n_pages]) for each in rows]
         # A shorter table is filled with its own first page: what lies there is behind the mask.
         pages = torch.tensor([table + table[:1] * (n_pages - len(table)) for table in tables], device=device)
         at = torch.tensor(positions, device=device).view(n_sequences, n_queries, 1)
@@ -81,16 +93,6 @@ class Runner:
             mask = torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill_(~seen, -torch.inf)
             masks[window] = mask.repeat(1, arch.n_heads // arch.n_kv_heads, 1)[:, None]
         return Group(start, n_sequences, n_queries, pages, masks)
-
-    def _split(self, work: Sequence[Work], order: Sequence[int], logits: Tensor | None) -> list[Tensor | None]:
-        results: list[Tensor | None] = [None] * len(work)
-        at = 0
-        for index in order:
-            if logits is not None and work[index].wants_logits:
-                n_rows = 1 + len(work[index].drafts)
-                results[index] = logits[at : at + n_rows]
-                at += n_rows
-        return results
 
 
 def _zeros(shape: tuple[int, ...], model: Transformer) -> Tensor:

@@ -2,10 +2,15 @@
 
 Each token takes one number from its reply's own random stream, whatever
 else is in the batch and however the row was computed: so equal seeds give
-equal replies, alone or in company, drafted or not.
+equal replies, alone or in company, drafted or not. The number becomes noise
+for every candidate by its id, and the highest wins (Gumbel-max): two models
+that think nearly alike choose alike (arXiv 2408.07978).
 """
 
 import random
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,6 +28,7 @@ class Sampler:
     def __init__(self, sampling: Sampling) -> None:
         self._sampling = sampling
         self._random = random.Random(sampling.seed)
+        self._numbers: deque[int] = deque()
         self._said: dict[int, None] = {}
 
     @property
@@ -31,26 +37,45 @@ class Sampler:
 
     def choose(self, logits: Tensor, allowed: Tensor | None = None) -> int:
         """The next token. logits: [vocab] float; allowed: [vocab] bool, at least one of them true."""
-        logits = logits.float()
-        if self._said and self._sampling.repetition_penalty != 1.0:
-            logits = self._penalised(logits)
+        logits = self._penalised(logits.float(), self._said)
         if allowed is not None:
             logits = logits.masked_fill(~allowed, -torch.inf)
         if self.is_greedy:
             return int(logits.argmax())
-        return self._draw(logits)
+        token = self._draw(logits, self._number(0))
+        self._numbers.popleft()
+        return token
+
+    def guess(self, logits: Tensor, drafts: Sequence[int], allowed: Tensor | None = None) -> int:
+        """What `choose` would take after `drafts` if these were the logits, [vocab], then; changes nothing.
+
+        It takes the very random number that `choose` will: a draft model whose probabilities are near draws the same.
+        """
+        logits = self._penalised(logits.float(), {**self._said, **dict.fromkeys(drafts)})
+        if allowed is not None:
+            logits = logits.masked_fill(~allowed, -torch.inf)
+        return int(logits.argmax()) if self.is_greedy else self._draw(logits, self._number(len(drafts)))
 
     def note(self, token: int) -> None:
         """`token` is part of the reply, chosen or forced."""
         self._said[token] = None
 
-    def _penalised(self, logits: Tensor) -> Tensor:
-        """CTRL's penalty (arXiv 1909.05858): what was said is less likely, whichever sign its logit has."""
-        said = torch.tensor(list(self._said), device=logits.device)
-        values, penalty = logits[said], self._sampling.repetition_penalty
-        return logits.index_copy(0, said, torch.where(values > 0, values / penalty, values * penalty))
+    def _number(self, ahead: int) -> int:
+        """The reply's own random number, of 64 bits, for the token after `ahead` more."""
+        while len(self._numbers) <= ahead:
+            self._numbers.append(self._random.getrandbits(64))
+        return self._numbers[ahead]
 
-    def _draw(self, logits: Tensor) -> int:
+    def _penalised(self, logits: Tensor, said: Mapping[int, None]) -> Tensor:
+        """CTRL's penalty (arXiv 1909.05858): what was said is less likely, whichever sign its logit has."""
+        penalty = self._sampling.repetition_penalty
+        if not said or penalty == 1.0:
+            return logits
+        tokens = torch.tensor(list(said), device=logits.device)
+        values = logits[tokens]
+        return logits.index_copy(0, tokens, torch.where(values > 0, values / penalty, values * penalty))
+
+    def _draw(self, logits: Tensor, number: int) -> int:
         top_p, top_k = self._sampling.top_p, self._sampling.top_k
         probabilities = torch.softmax(logits / self._sampling.temperature, -1)
         n = logits.shape[-1]
@@ -68,8 +93,18 @@ class Sampler:
                 before = kept.cumsum(-1) - kept
                 n_kept = max(1, int((before < top_p * (kept.sum() if top_k > 0 else 1.0)).sum()))
                 kept, ids = kept[:n_kept], ids[:n_kept]
-        cumulative = kept.double().cumsum(-1).cpu().numpy()
-        at = int(np.searchsorted(cumulative, self._random.random() * cumulative[-1], side="right"))
-        # Rounding may land beyond the last, or on a tail of zero probability.
-        at = min(at, int(np.searchsorted(cumulative, cumulative[-1])))
-        return at if ids is None else int(ids[at])
+        candidates = np.arange(n) if ids is None else ids.cpu().numpy()
+        with np.errstate(divide="ignore"):  # what has no probability has no chance
+            scores = np.log(kept.double().cpu().numpy()) + _gumbel(number, candidates)
+        return int(candidates[scores.argmax()])
+
+
+def _gumbel(number: int, ids: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> "np.ndarray[tuple[int], np.dtype[Any]]":
+    """Gumbel noise [n] for each of `ids`, the same whenever `number` is: SplitMix64 of both, as a uniform number."""
+    bits = ids.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(number)
+    bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    bits ^= bits >> np.uint64(31)
+    uniform = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) / 2**53
+    noise: np.ndarray[tuple[int], np.dtype[Any]] = -np.log(-np.log(uniform))
+    return noise

@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from npc.llm.pages import Pages
+from npc.llm.runner import Rows
 from npc.llm.sequence import Sequence
+from npc.llm.speculate import Pace
 
 
 @dataclass(slots=True)
@@ -22,6 +24,8 @@ class Work:
     sequence: Sequence
     n_tokens: int
     drafts: list[int] = field(default_factory=list)
+    pace: Pace | None = None
+    """Who hears what became of the drafts."""
 
     @property
     def wants_logits(self) -> bool:
@@ -30,6 +34,13 @@ class Work:
     @property
     def n_rows(self) -> int:
         return self.n_tokens + len(self.drafts)
+
+    @property
+    def rows(self) -> Rows:
+        sequence = self.sequence
+        fed = sequence.tokens[sequence.n_cached : sequence.n_cached + self.n_tokens]
+        n_wanted = 1 + len(self.drafts) if self.wants_logits else 0
+        return Rows(fed + self.drafts, sequence.n_cached, sequence.pages, n_wanted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +140,7 @@ class Scheduler:
             sequence.n_cached += match.n_partial
             # Nothing can take the page before the copy is made: copies run first thing in this step.
             self._pages.unlock([match.partial])
-        sequence.n_matched = sequence.n_cached
+        sequence.n_matched = sequence.n_drafter_cached = sequence.n_cached
         return True
 
     def _keep(self, sequence: Sequence, n_tokens: int) -> None:
@@ -139,8 +150,12 @@ class Scheduler:
         sequence.pages[index] = node.page
         sequence.nodes.append(node)
 
+    def n_spare(self, work: Iterable[Work]) -> int:
+        """Rows of a step that may still be drafted for."""
+        return self._limits.n_rows - sum(each.n_rows for each in work if each.sequence.n_written > 0)
+
     def _draft(self, work: list[Work]) -> None:
-        n_spare = self._limits.n_rows - sum(each.n_tokens for each in work)
+        n_spare = self.n_spare(work)
         for each in work:
             sequence = each.sequence
             if sequence.lookup is None or n_spare <= 0:
@@ -150,7 +165,7 @@ class Scheduler:
             drafts = sequence.lookup.draft(sequence.tokens, n_most) if n_most > 0 else []
             if drafts and sequence.guide is not None:
                 drafts = drafts[: sequence.guide.n_legal(drafts)]
-            each.drafts = drafts
+            each.drafts, each.pace = drafts, sequence.lookup
             n_spare -= len(drafts)
 
     def _share(self, sequences: Iterable[Sequence], budget: int) -> list[Work]:

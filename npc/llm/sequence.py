@@ -8,7 +8,7 @@ from npc.llm.grammar import GrammarGuide
 from npc.llm.pages import Node
 from npc.llm.reply import ReplyText
 from npc.llm.sampler import Sampler
-from npc.llm.speculate import PromptLookup
+from npc.llm.speculate import Payoff, PromptLookup
 from npc.turn import GenerationEnd, TextPiece
 
 Output = TextPiece | GenerationEnd | NpcError
@@ -26,6 +26,8 @@ class Sequence:
     text: ReplyText
     guide: GrammarGuide | None = None
     lookup: PromptLookup | None = None
+    payoff: Payoff | None = None
+    """Where a draft model may help."""
 
     # The cache: `pages` in the order of the text, of which the first len(nodes) are remembered and locked
     pages: list[int] = field(default_factory=list)
@@ -33,6 +35,8 @@ class Sequence:
     n_cached: int = 0
     n_matched: int = 0
     """Tokens whose keys and values were there already."""
+    n_drafter_cached: int = 0
+    """Tokens that the draft model has read."""
 
     is_cancelled: bool = False
     arrived_s: float = 0.0

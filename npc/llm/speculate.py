@@ -1,14 +1,16 @@
-"""Drafts by prompt look-up: what followed these words the last time probably follows them again.
+"""Drafts by prompt look-up, and when drafting pays.
 
-Replies quote knowledge and scene, which stand in the prompt. Drafted tokens
-are checked in one pass: at each place the reply's own sampler chooses as it
-would have chosen anyway, and the draft is kept while it is what was chosen.
-A draft that is a fixed token x is accepted with probability p(x), which is
-the most that any scheme can reach, and the reply is the very one that plain
-decoding writes, seed for seed.
+What followed these words the last time probably follows them again: replies
+quote knowledge and scene, which stand in the prompt. Drafted tokens are
+checked in one pass: at each place the reply's own sampler chooses as it would
+have chosen anyway, and the draft is kept while it is what was chosen. A draft
+that is a fixed token x is accepted with probability p(x), which is the most
+that any scheme can reach, and the reply is the very one that plain decoding
+writes, seed for seed.
 """
 
 from collections.abc import Sequence
+from typing import Protocol
 
 _N_GRAM = 3
 _SHORTEST = 2
@@ -16,6 +18,12 @@ _LONGEST_DRAFT = 7
 """With the token before them, eight rows: where the int4 kernel still costs little more than for one."""
 _TRIES = 16
 """After a miss, this many steps at most pass before the next try; doubled from one with every miss."""
+
+
+class Pace(Protocol):
+    """Decides how much to draft, by what became of the drafts before."""
+
+    def learn(self, n_drafted: int, n_accepted: int) -> None: ...
 
 
 class PromptLookup:
@@ -58,6 +66,44 @@ class PromptLookup:
                 if end >= n:
                     self._seen[tuple(tokens[end - n : end])] = end
         self._n_indexed = len(tokens)
+
+
+class Payoff:
+    """How many tokens a draft model should write ahead for one reply.
+
+    With acceptance rate a, n drafts and the token after them bring (1 - a^(n+1)) / (1 - a) tokens for a time of
+    1 + n·cost passes (arXiv 2211.17192, theorem 3.8). The n that brings most a pass is taken; where that is 0, a
+    single draft now and then finds out whether it still is.
+    """
+
+    _LONGEST = 7
+    _TRY_EVERY = 32
+    _MEMORY = 0.9
+    """A draft counts this much less with every later one."""
+
+    def __init__(self) -> None:
+        self._n_accepted, self._n_tried = 1.6, 2.0  # hopeful, until something is known
+        self._n_idle = 0
+
+    @property
+    def acceptance(self) -> float:
+        return self._n_accepted / self._n_tried
+
+    def length(self, cost: float) -> int:
+        """Tokens to draft now; `cost` is the time of one pass of the draft model over the time of a step without."""
+        a = min(self.acceptance, 0.99)
+        best = max(range(self._LONGEST + 1), key=lambda n: (1 - a ** (n + 1)) / (1 - a) / (1 + n * cost))
+        if best == 0:
+            self._n_idle += 1
+            best = int(self._n_idle % self._TRY_EVERY == 0)
+        return best
+
+    def learn(self, n_drafted: int, n_accepted: int) -> None:
+        """What became of the last draft; what follows the first mistake was never judged."""
+        if n_drafted == 0:
+            return
+        self._n_accepted = self._MEMORY * self._n_accepted + n_accepted
+        self._n_tried = self._MEMORY * self._n_tried + min(n_drafted, n_accepted + 1)
 
 
 def _continue(tokens: Sequence[int], after: int, n: int) -> list[int]:

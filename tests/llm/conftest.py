@@ -24,6 +24,20 @@ def tiny(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Transfo
 
 
 @pytest.fixture(scope="session")
+def near_draft(tiny_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Transformer:
+    """A draft model that is often right: the tiny model itself, in int8."""
+    return weights.load(tiny_folder, tmp_path_factory.mktemp("derived"), "int8", 512)
+
+
+@pytest.fixture(scope="session")
+def far_draft(tmp_path_factory: pytest.TempPathFactory) -> Transformer:
+    """A draft model of another shape that knows nothing."""
+    shape = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
+    folder = write_model(tmp_path_factory.mktemp("far"), "qwen2", seed=1, **shape)
+    return weights.load(folder, folder / "derived", "bf16", 512)
+
+
+@pytest.fixture(scope="session")
 def tiny_tokenizer(tiny_folder: Path) -> ChatTokenizer:
     return ChatTokenizer(tiny_folder)
 

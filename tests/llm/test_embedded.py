@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tiny_llm import write_model
 
 from npc.config import LanguageModelSettings
 from npc.errors import ModelError, StageError
@@ -111,6 +112,23 @@ async def test_a_closed_engine_says_so(tiny_folder: Path, tmp_path: Path) -> Non
     model.close()
     with pytest.raises(StageError, match="closed"):
         await reply(model, "Hm?")
+
+
+async def test_a_draft_model_changes_nothing_that_is_said(tiny_folder: Path, tmp_path: Path) -> None:
+    settings = LanguageModelSettings(weights="bf16", context_tokens=256, cache_mb=4, draft_model="draft")
+    model = EmbeddedLanguageModel.load(tiny_folder, tmp_path, settings, draft_folder=tiny_folder)
+    plain = EmbeddedLanguageModel.load(tiny_folder, tmp_path, settings.model_copy(update={"speculates": False}))
+    (text, end), (expected, _) = await reply(model, "Who?"), await reply(plain, "Who?")
+    model.close()
+    plain.close()
+    assert text == expected
+    assert 0 < end.n_accepted_tokens <= end.n_drafted_tokens
+
+
+def test_a_draft_model_of_another_vocabulary_is_refused(tiny_folder: Path, tmp_path: Path) -> None:
+    other = write_model(tmp_path / "other", "llama", vocab_size=300)
+    with pytest.raises(ModelError, match=r"llm\.draft_model has 300 tokens and llm\.model 320"):
+        EmbeddedLanguageModel.load(tiny_folder, tmp_path, LanguageModelSettings(), draft_folder=other)
 
 
 def test_a_folder_that_is_no_model_is_a_model_error(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from tiny_llm import Bench, Request
 
 from npc.errors import OverloadError, StageError
+from npc.llm.model import Transformer
 from npc.llm.scheduler import Limits
 from npc.turn import GenerationEnd, Sampling, TextPiece
 
@@ -14,38 +15,47 @@ MakeBench = Callable[..., Bench]
 SMALL = Limits(n_running=5, chunk=24, chunk_beside_replies=8, least_chunk=4)
 
 
-def alone(bench: MakeBench, prompt: list[int], sampling: Sampling) -> Request:
+LETTERS = 'start: (/[a-f ]{1,6}/ | "[walk_to(place=" ("well" | "forge") ")]")+'
+
+
+def alone(bench: MakeBench, prompt: list[int], sampling: Sampling, grammar: str | None = None) -> Request:
     one = bench()
-    request = one.ask(prompt, sampling)
+    request = one.ask(prompt, sampling, grammar)
     one.finish()
     return request
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_replies_that_come_and_go_at_random_are_those_made_alone(bench: MakeBench, seed: int) -> None:
+def test_replies_that_come_and_go_at_random_are_those_made_alone(
+    bench: MakeBench, near_draft: Transformer, seed: int
+) -> None:
     chance = random.Random(seed)
     beginnings = [[chance.randrange(256) for _ in range(40)] for _ in range(3)]
-    shared = bench(n_pages=40, limits=SMALL)  # so few pages that some wait and some prefixes are evicted
-    requests: list[tuple[Request, bool]] = []
-    for _ in range(24):
+    # So few pages that some wait and some prefixes are evicted.
+    shared = bench(n_pages=40, limits=SMALL, draft_model=near_draft if seed % 2 else None)
+    requests: list[tuple[Request, str | None, bool]] = []
+    for _ in range(30):
         prompt = chance.choice(beginnings)[: chance.randint(1, 40)] + [
             chance.randrange(256) for _ in range(chance.randint(1, 30))
         ]
         sampling = Sampling(
             temperature=0, repetition_penalty=chance.choice((1.0, 1.2)), max_tokens=chance.randint(1, 25)
         )
-        request = shared.ask(prompt, sampling, speculates=chance.random() < 0.5)
-        requests.append((request, chance.random() < 0.2))
+        grammar = LETTERS if chance.random() < 0.3 else None
+        if chance.random() < 0.2:
+            shared.ask(prompt, Sampling(max_tokens=0))  # read ahead of need
+        request = shared.ask(prompt, sampling, grammar, speculates=chance.random() < 0.5)
+        requests.append((request, grammar, chance.random() < 0.2))
         for _ in range(chance.randint(0, 6)):
             shared.engine.step()
-        for each, leaves_early in requests:
+        for each, _, leaves_early in requests:
             if leaves_early and chance.random() < 0.3:
                 each.sequence.is_cancelled = True
     shared.finish()
-    for request, _ in requests:
+    for request, grammar, _ in requests:
         prompt = request.sequence.tokens[: request.sequence.n_prompt]
         sampling = request.sequence.sampler._sampling
-        expected = alone(bench, prompt, sampling)
+        expected = alone(bench, prompt, sampling, grammar)
         if request.end is not None:
             assert request.tokens == expected.tokens
             assert request.text == expected.text

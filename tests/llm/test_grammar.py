@@ -1,14 +1,19 @@
 """Only what the grammar allows is written, and what it forces costs no pass."""
 
 import re
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tiny_llm import Bench
+from torch import Tensor
 
 from npc.errors import StageError
+from npc.llm.grammar import GrammarCompiler
+from npc.llm.model import Transformer
+from npc.llm.runner import Rows
 from npc.turn import Sampling
 
 MakeBench = Callable[..., Bench]
@@ -24,9 +29,16 @@ LEGAL = re.compile(
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(seed=st.integers(0, 10_000), speculates=st.booleans(), prompt=st.binary(min_size=1, max_size=40))
-def test_only_legal_replies_are_written(bench: MakeBench, seed: int, speculates: bool, prompt: bytes) -> None:
-    one = bench()
+@given(
+    seed=st.integers(0, 10_000),
+    speculates=st.booleans(),
+    is_drafted=st.booleans(),
+    prompt=st.binary(min_size=1, max_size=40),
+)
+def test_only_legal_replies_are_written(
+    bench: MakeBench, near_draft: Transformer, seed: int, speculates: bool, is_drafted: bool, prompt: bytes
+) -> None:
+    one = bench(draft_model=near_draft if is_drafted else None)
     sampling = Sampling(temperature=1.2, top_p=1.0, max_tokens=300, seed=seed)
     request = one.ask(list(b"[walk_to(place=well)] [give(item=sword") + list(prompt), sampling, CALLS, speculates)
     one.finish()
@@ -46,6 +58,43 @@ def test_several_grammars_and_none_share_a_batch(bench: MakeBench) -> None:
     assert re.fullmatch("[0-9]{8}", digits.text)
     assert re.fullmatch("[a-f]{8}", letters.text)
     assert free.end is not None
+
+
+def test_masks_are_computed_while_the_network_runs(bench: MakeBench, tiny_grammars: GrammarCompiler) -> None:
+    one, has_run = bench(), threading.Event()
+    request = one.ask([1, 2], Sampling(temperature=0, max_tokens=3), "start: /[a-c]{9}/")
+    run = one.engine._runner.run
+
+    def run_and_tell(rows: Sequence[Rows]) -> list[Tensor | None]:
+        has_run.set()
+        return run(rows)
+
+    one.engine._runner.run = run_and_tell  # type: ignore[method-assign]  # to see when it runs
+    waited = tiny_grammars._pool.submit(has_run.wait, 20)  # whoever wanted a mask first would wait here
+    one.engine.step()
+    assert waited.result() is True
+    assert len(request.tokens) == 1
+
+
+@pytest.mark.parametrize("temperature", [0, 1.0])
+def test_grammar_drafts_jumps_and_company_change_nothing(
+    bench: MakeBench, near_draft: Transformer, temperature: float
+) -> None:
+    """All at once, beside replies that have a grammar and no drafts: each as when made plainly and alone."""
+    shared = bench(draft_model=near_draft)
+    asked = []
+    for seed in range(6):
+        sampling = Sampling(temperature=temperature, top_p=0.9, max_tokens=60, seed=seed)
+        prompt = [seed, *b"well [walk_to(place=well)] then [give(item=sword, to=player)]"]
+        grammar = None if seed == 5 else CALLS
+        asked.append((prompt, sampling, grammar, shared.ask(prompt, sampling, grammar, speculates=seed % 3 != 0)))
+    shared.finish()
+    for prompt, sampling, grammar, request in asked:
+        plain = bench()
+        expected = plain.ask(prompt, sampling, grammar)
+        plain.finish()
+        assert request.tokens == expected.tokens
+    assert any(request.sequence.n_accepted for _, _, _, request in asked)
 
 
 def test_what_is_forced_is_written_without_a_pass(bench: MakeBench) -> None:

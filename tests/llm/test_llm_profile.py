@@ -24,6 +24,6 @@ def test_the_profile_reports_every_measure(tiny_folder: Path, tmp_path: Path) ->
 def test_a_peer_that_cannot_start_says_how_to_have_it() -> None:
     with (
         Peer("llama.cpp", "pip install it", "npc.profile.nowhere") as peer,
-        pytest.raises(ConfigError, match="llama.cpp did not start; pip install it"),
+        pytest.raises(ConfigError, match=r"llama\.cpp did not start; pip install it"),
     ):
         peer.ask(prompt=[1])

@@ -287,8 +287,8 @@ class Writer:
     def _settles(self, request: Request, hint: str) -> bool:
         """Whether nothing that must be chosen is left open by the hint."""
         named = set(slots(hint))
-        if not named <= set(request.words):
-            return False
+        if not named <= set(request.words) or any(request.words[name] == "me" for name in named):
+            return False  # "They will never let me through" would be fine, "Me is freezing" not
         for authored, own in zip(request.deed.spec.parameters, request.spec.parameters, strict=True):
             if authored.name in named or own.name not in request.args:
                 continue

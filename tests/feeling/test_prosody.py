@@ -24,7 +24,7 @@ def test_pitch_is_measured_within_three_percent(f0_hz: float) -> None:
 def test_syllables_are_counted(rate: float) -> None:
     heard = measure(voice(syllables_per_s=rate))
     assert heard is not None
-    assert heard.syllables_per_s == pytest.approx(rate, rel=0.3)
+    assert heard.syllables_per_s == pytest.approx(rate, rel=0.4), "pauses do not count"
 
 
 def test_silence_and_a_click_tell_nothing() -> None:

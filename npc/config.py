@@ -79,6 +79,8 @@ class LanguageModelSettings(_Section):
     """Most memory that remembered prompts and running replies take; the least recently used go first."""
     reply_words: Positive = 40
     """A reply that has got this long ends with its sentence: nobody listens to a speech."""
+    cache_type: Literal["bf16", "int8"] = "bf16"
+    """How keys and values are kept: int8 holds nearly twice the text in the same memory, a little less exactly."""
     speculates: bool = True
     """Draft replies by looking up what stands in the prompt; what is said stays the same."""
     draft_model: str = ""

@@ -99,9 +99,10 @@ class Bench:
         limits: Limits | None = None,
         eos_ids: tuple[int, ...] = (258,),
         draft_model: Transformer | None = None,
+        cache_type: str = "bf16",
         clock: Callable[[], float] = lambda: 1.0,
     ) -> None:
-        self.engine = Engine(model, eos_ids, n_pages, limits, clock, draft_model)
+        self.engine = Engine(model, eos_ids, n_pages, limits, clock, draft_model, cache_type)
         self._has_drafter = draft_model is not None
         self._tokenizer, self._grammars = tokenizer, grammars
 

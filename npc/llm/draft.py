@@ -24,9 +24,14 @@ class Drafter:
     """`clock` gives monotonic seconds: the cost of drafting decides how much of it pays."""
 
     def __init__(
-        self, model: Transformer, n_pages: int, page_size: int, clock: Callable[[], float] = time.monotonic
+        self,
+        model: Transformer,
+        n_pages: int,
+        page_size: int,
+        cache_type: str = "bf16",
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._runner = Runner(model, n_pages, page_size)
+        self._runner = Runner(model, n_pages, page_size, cache_type)
         self._clock = clock
         self._pass_s = self._step_s = 0.0
 

@@ -21,6 +21,7 @@ from npc.config import LanguageModelSettings
 from npc.errors import ModelError, OverloadError, StageError
 from npc.llm import weights
 from npc.llm.architecture import Architecture
+from npc.llm.cache import CACHES
 from npc.llm.draft import Drafter
 from npc.llm.grammar import GrammarCompiler
 from npc.llm.model import Transformer
@@ -50,13 +51,14 @@ class Engine:
         limits: Limits | None = None,
         clock: Callable[[], float] = time.monotonic,
         draft_model: Transformer | None = None,
+        cache_type: str = "bf16",
     ) -> None:
         self._eos_ids = frozenset(eos_ids)
         self._clock = clock
         self.pages = Pages(n_pages, PAGE_SIZE)
-        self._drafter = Drafter(draft_model, n_pages, PAGE_SIZE, clock) if draft_model else None
+        self._drafter = Drafter(draft_model, n_pages, PAGE_SIZE, cache_type, clock) if draft_model else None
         self._scheduler = Scheduler(self.pages, limits or Limits())
-        self._runner = Runner(model, n_pages, PAGE_SIZE)
+        self._runner = Runner(model, n_pages, PAGE_SIZE, cache_type)
 
     @property
     def is_idle(self) -> bool:
@@ -213,9 +215,15 @@ class EmbeddedLanguageModel:
         def make_engine() -> Engine:
             folders = [model_folder] if draft_folder is None else [model_folder, draft_folder]
             models = [weights.load(each, derived, settings.weights, settings.context_tokens) for each in folders]
-            page_bytes = PAGE_SIZE * sum(model.token_bytes for model in models)
-            n_pages = max(1, settings.cache_mb * 2**20 // page_bytes)
-            return Engine(models[0], arch.eos_ids, n_pages, draft_model=models[1] if draft_folder else None)
+            token_bytes = CACHES[settings.cache_type].token_bytes
+            page_bytes = PAGE_SIZE * sum(token_bytes(model.arch, model.dtype) for model in models)
+            return Engine(
+                models[0],
+                arch.eos_ids,
+                n_pages=max(1, settings.cache_mb * 2**20 // page_bytes),
+                draft_model=models[1] if draft_folder else None,
+                cache_type=settings.cache_type,
+            )
 
         return cls(make_engine, tokenizer, grammars, settings)
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (the name that the field uses)
 
 from npc.llm.architecture import Architecture
+from npc.llm.cache import LayerCache
 from npc.llm.linear import Linear
 
 
@@ -85,13 +86,8 @@ class Transformer:
         cos, sin = arch.rotary.tables(arch.head_dim, n_positions)
         self._cos, self._sin = cos.to(self.device, dtype), sin.to(self.device, dtype)
 
-    @property
-    def token_bytes(self) -> int:
-        """What one token takes in the cache."""
-        return self.arch.kv_size * self.arch.n_layers * self.dtype.itemsize
-
-    def forward(self, batch: Batch, cache: Sequence[Tensor]) -> Tensor | None:
-        """Logits [n_logits, vocab] of the wanted rows. `cache` has a layer each: [n_pages, page_size, kv_size]."""
+    def forward(self, batch: Batch, cache: Sequence[LayerCache]) -> Tensor | None:
+        """Logits [n_logits, vocab] of the wanted rows; new keys and values go into `cache`."""
         hidden = self._embedding[batch.ids].float()  # [n, hidden]; what layers add up is kept in float32
         cos, sin = self._cos[batch.positions], self._sin[batch.positions]  # [n, 1, head_dim]
         for index, layer in enumerate(self._layers):
@@ -104,7 +100,7 @@ class Transformer:
         return self._head(self._norm(hidden[batch.wanted]))
 
     def _attend(
-        self, index: int, layer: Layer, hidden: Tensor, cos: Tensor, sin: Tensor, batch: Batch, cache: Tensor
+        self, index: int, layer: Layer, hidden: Tensor, cos: Tensor, sin: Tensor, batch: Batch, cache: LayerCache
     ) -> Tensor:
         arch = self.arch
         n, dim, half = hidden.shape[0], arch.head_dim, arch.head_dim // 2
@@ -117,11 +113,11 @@ class Transformer:
             keys.copy_(layer.k_norm(keys))
         if arch.rotates[index]:
             turned.copy_(torch.addcmul(turned * cos, turned.roll(half, -1), sin))
-        cache.view(-1, arch.kv_size).index_copy_(0, batch.slots, qkv[:, arch.q_size :])
+        cache.write(batch.slots, qkv[:, arch.q_size :])
         parts = [self._attend_group(heads, group, cache, arch.windows[index]) for group in batch.groups]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _attend_group(self, heads: Tensor, group: Group, cache: Tensor, window: int) -> Tensor:
+    def _attend_group(self, heads: Tensor, group: Group, cache: LayerCache, window: int) -> Tensor:
         """Attention of one group, [n_sequences * n_queries, q_size].
 
         The queries that share a key head are laid out as if they were more
@@ -132,7 +128,7 @@ class Transformer:
         per_kv = arch.n_heads // kv
         rows = heads[group.start : group.start + b * t, : arch.n_heads]
         query = rows.view(b, t, kv, per_kv, dim).permute(0, 2, 3, 1, 4).reshape(b, kv, per_kv * t, dim)
-        pages = cache.index_select(0, group.pages.view(-1))  # [b * n_pages, page_size, kv_size]
+        pages = cache.read(group.pages.view(-1))  # [b * n_pages, page_size, kv_size]
         keys_values = pages.view(b, -1, 2, kv, dim)
         keys, values = keys_values[:, :, 0].transpose(1, 2), keys_values[:, :, 1].transpose(1, 2)
         out = F.scaled_dot_product_attention(query, keys, values, attn_mask=group.masks[window])

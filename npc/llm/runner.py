@@ -1,14 +1,13 @@
 """A planned step as tensors: where each token's keys and values go, and what each may look at."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from npc.llm.cache import CACHES
 from npc.llm.model import Batch, Group, Transformer
 
 
@@ -24,17 +23,17 @@ class Rows:
 
 
 class Runner:
-    """Owns the key/value cache, a tensor [n_pages, page_size, kv_size] for each layer."""
+    """Owns the key/value cache of every layer; `cache_type` is 'bf16' (the model's own dtype) or 'int8'."""
 
-    def __init__(self, model: Transformer, n_pages: int, page_size: int) -> None:
+    def __init__(self, model: Transformer, n_pages: int, page_size: int, cache_type: str = "bf16") -> None:
         self._model, self._page_size = model, page_size
-        shape = (n_pages, page_size, model.arch.kv_size)
-        self._cache = [_zeros(shape, model) for _ in range(model.arch.n_layers)]
+        make, arch = CACHES[cache_type], model.arch
+        self._cache = [make(arch, n_pages, page_size, model.dtype, model.device) for _ in range(arch.n_layers)]
 
     def copy_pages(self, copies: Sequence[tuple[int, int]]) -> None:
         for source, target in copies:
             for layer in self._cache:
-                layer[target].copy_(layer[source])
+                layer.copy_page(source, target)
 
     def run(self, rows: Sequence[Rows]) -> list[Tensor | None]:
         """Logits [n_wanted, vocab] of each, None where none are wanted."""
@@ -93,14 +92,3 @@ class Runner:
             mask = torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill_(~seen, -torch.inf)
             masks[window] = mask.repeat(1, arch.n_heads // arch.n_kv_heads, 1)[:, None]
         return Group(start, n_sequences, n_queries, pages, masks)
-
-
-def _zeros(shape: tuple[int, ...], model: Transformer) -> Tensor:
-    """Zeros, since a masked position's value is multiplied by 0, which leaves NaN as it is.
-
-    On a CPU, numpy's come from the system without being touched: pages take memory only when they are used.
-    """
-    if model.device.type != "cpu":
-        return torch.zeros(shape, dtype=model.dtype, device=model.device)
-    n_bytes = math.prod(shape) * model.dtype.itemsize
-    return torch.from_numpy(np.zeros(n_bytes, np.uint8)).view(model.dtype).view(shape)

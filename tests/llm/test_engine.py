@@ -104,6 +104,35 @@ def test_a_prompt_that_branches_inside_a_page_does_not_spoil_the_other(bench: Ma
         assert request.tokens == alone(bench, prompt, Sampling(0, repetition_penalty=1.0, max_tokens=20)).tokens
 
 
+def test_a_reply_that_is_thrown_away_leaves_its_prompt_behind_and_takes_nothing(bench: MakeBench) -> None:
+    """As when a player goes on after a pause: what was begun is dropped, and the longer question asked."""
+    one = bench()
+    said = list(range(70))
+    early = one.ask([*said, 1, 2])
+    for _ in range(6):
+        one.engine.step()
+    n_before = one.engine.pages.n_available
+    early.sequence.is_cancelled = True
+    again = one.ask([*said, 3, 4, 5])
+    one.finish()
+    assert again.end is not None
+    assert again.end.n_cached_tokens == 70
+    assert again.tokens == alone(bench, [*said, 3, 4, 5], Sampling(0, repetition_penalty=1.0, max_tokens=20)).tokens
+    assert n_before < one.engine.pages.n_available == one.engine.pages.n_pages
+
+
+def test_with_an_int8_cache_replies_in_company_are_those_made_alone(bench: MakeBench) -> None:
+    prompts = [[index, *range(30 + 5 * index)] for index in range(4)]
+    shared = bench(cache_type="int8")
+    requests = [shared.ask(prompt) for prompt in prompts for _ in range(2)]
+    shared.finish()
+    for request in requests:
+        one = bench(cache_type="int8")
+        expected = one.ask(request.sequence.tokens[: request.sequence.n_prompt])
+        one.finish()
+        assert request.tokens == expected.tokens
+
+
 def test_leaving_stops_the_work_before_the_next_step(bench: MakeBench) -> None:
     one = bench()
     request = one.ask([1, 2, 3], Sampling(temperature=0, max_tokens=200))

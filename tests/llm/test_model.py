@@ -12,12 +12,15 @@ from transformers import AutoModelForCausalLM
 from npc.errors import ModelError
 from npc.llm import tensorfile, weights
 from npc.llm.architecture import Architecture
+from npc.llm.cache import CACHES
 from npc.llm.linear import FORMATS
 from npc.llm.model import Batch, Group, Transformer
 
 TOLERANCE = 2e-4
 """Largest difference of a logit in float32; the logits of these models span about 20."""
 
+SMOLLM_SHAPE = """{"model_type": "llama", "vocab_size": 49152, "hidden_size": 576, "intermediate_size": 1536,
+    "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3}"""
 LLAMA3 = {
     "rope_type": "llama3",
     "rope_theta": 500.0,
@@ -40,10 +43,11 @@ FAMILIES = {
 }
 
 
-def logits_of(model: Transformer, ids: list[int], chunks: tuple[int, ...]) -> torch.Tensor:
+def logits_of(model: Transformer, ids: list[int], chunks: tuple[int, ...], cache_type: str = "bf16") -> torch.Tensor:
     """Logits [len(ids), vocab], read in `chunks` into pages that lie in no order."""
     n_pages, page_size = 8, 8
-    cache = [torch.zeros(n_pages, page_size, model.arch.kv_size, dtype=model.dtype) for _ in range(model.arch.n_layers)]
+    make = CACHES[cache_type]
+    cache = [make(model.arch, n_pages, page_size, model.dtype, model.device) for _ in range(model.arch.n_layers)]
     pages = torch.tensor([[5, 2, 7, 0, 3, 6]])
     rows, first = [], 0
     with torch.inference_mode():
@@ -85,6 +89,18 @@ def test_quantised_logits_stay_near(weights_format: str, error: float, tiny_fold
     exact = logits_of(weights.load(tiny_folder, tmp_path, "float32", 512), ids, (30,))
     near = logits_of(weights.load(tiny_folder, tmp_path, weights_format, 512), ids, (30,)).float()
     assert (near - exact).norm() / exact.norm() < error
+
+
+def test_an_int8_cache_stays_near_the_exact_one(tiny: Transformer) -> None:
+    ids = list(range(40))
+    exact, near = (logits_of(tiny, ids, (23, 1, 16), cache_type) for cache_type in ("bf16", "int8"))
+    assert 0 < (near - exact).norm() / exact.norm() < 0.03
+
+
+def test_an_int8_cache_takes_little_more_than_half() -> None:
+    arch = Architecture.from_config(json.loads(SMOLLM_SHAPE))
+    dense, rounded = (CACHES[kind].token_bytes(arch, torch.bfloat16) for kind in ("bf16", "int8"))
+    assert rounded / dense == pytest.approx(0.5, abs=0.02)
 
 
 @pytest.mark.parametrize("n_rows", [1, 8, 40, 100])

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from npc.actions.expression import expressions
 from npc.actions.spec import ActionSpec
 from npc.config import TurnTaking
+from npc.feeling.emotions import Mix
+from npc.feeling.mood import Temper
 from npc.turn import Sampling, Voice
 from npc.world import Scene
 
@@ -33,6 +36,11 @@ class Character:
     goals: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
     emotions: tuple[str, ...] = ()
+    """Names of what the character shows; those that are not in `npc.feeling.EMOTIONS` are in `own_emotions`."""
+    own_emotions: Mapping[str, Mix] = field(default_factory=dict)
+    gestures: tuple[str, ...] = ()
+    temper: Temper = field(default_factory=Temper)
+    """How it feels by nature, and what moves it."""
     actions: tuple[ActionSpec, ...] = ()
     examples: tuple[Example, ...] = ()
     scene: Scene = field(default_factory=Scene)
@@ -42,6 +50,11 @@ class Character:
     turn_taking_overrides: Mapping[str, float] = field(default_factory=dict)
     """What differs from the settings, by the names of `npc.config.TurnTaking`."""
     sampling: Sampling = field(default_factory=Sampling)
+
+    @property
+    def expressions(self) -> tuple[ActionSpec, ...]:
+        """What it may write of its feelings and gestures, for the grammar and the parser."""
+        return expressions(self.emotions, self.gestures)
 
     def turn_taking(self, settings: TurnTaking) -> TurnTaking:
         """The settings, with this character's own in place of theirs."""

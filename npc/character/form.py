@@ -1,11 +1,16 @@
 """What may stand in a `character.yaml`. docs/characters.md explains every key to writers."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
+from npc.actions.spec import VALUE
 from npc.config import TurnTaking
+from npc.feeling.emotions import PLAIN
+from npc.feeling.mood import MAX_WORDS
+from npc.feeling.words import TONES
+from npc.sheet import did_you_mean
 from npc.world import Entity
 from npc.world.scene import MAX_ENTITIES
 
@@ -36,6 +41,32 @@ def _emotion(name: str) -> str:
     return name
 
 
+def _one_emotion(value: object) -> object:
+    """`- gruff` is short for `- {name: gruff}`."""
+    return {"name": value} if isinstance(value, str) else value
+
+
+def _one_likeness(value: object) -> object:
+    """`like: gruff` is short for `like: {gruff: 1}`."""
+    return {value: 1.0} if isinstance(value, str) else value
+
+
+def _gesture(name: str) -> str:
+    if not VALUE.fullmatch(name):
+        raise ValueError(f"'{name}' is no gesture's name; use one word, as in 'shrug'")
+    return name
+
+
+def _tone(name: str) -> str:
+    if name not in TONES:
+        raise ValueError(f"'{name}' is no tone of voice or words{did_you_mean(name, TONES)}")
+    return name
+
+
+def _one_or_more(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 _plain = AfterValidator(_paragraph)
 Name = Annotated[str, Field(max_length=60), _plain]
 Line = Annotated[str, Field(max_length=160), _plain]
@@ -43,6 +74,7 @@ Remark = Annotated[str, Field(max_length=300), _plain]
 Persona = Annotated[str, Field(max_length=800), _plain]
 """What a small model keeps in mind, and prefills in a moment: about 200 tokens."""
 Number = Annotated[float, Field(strict=True)]
+Points = Annotated[float, Field(strict=False, ge=-100, le=100)]
 Entities = Annotated[list[Annotated[Entity, BeforeValidator(_one_entity)]], Field(max_length=MAX_ENTITIES)]
 
 
@@ -69,6 +101,37 @@ class SceneForm(_Form):
     characters: Entities = []
 
 
+class EmotionForm(_Form):
+    name: Annotated[str, AfterValidator(_emotion)]
+    like: Annotated[
+        dict[str, Annotated[Number, Field(gt=0, le=1)]], BeforeValidator(_one_likeness), Field(max_length=len(PLAIN))
+    ] = {}
+
+
+class RuleForm(_Form):
+    """One of `hears`, `words` and `action`, and what it moves."""
+
+    hears: Annotated[list[Annotated[str, AfterValidator(_tone)]], BeforeValidator(_one_or_more)] = []
+    words: Annotated[list[Line], BeforeValidator(_one_or_more), Field(max_length=MAX_WORDS)] = []
+    action: str = ""
+    outcome: Literal["done", "failed", "refused"] = "done"
+    mood: Points = 0
+    arousal: Points = 0
+    regard: Points = 0
+    note: Line | None = None
+
+
+class FeelingForm(_Form):
+    mood: Points = 0
+    arousal: Points = 0
+    regard: Points = 0
+    rules: Annotated[list[RuleForm], Field(max_length=24)] = []
+    mood_half_life_s: Annotated[Number, Field(gt=0)] = 240
+    arousal_half_life_s: Annotated[Number, Field(gt=0)] = 60
+    regard_half_life_s: Annotated[Number, Field(gt=0)] = 14 * 86_400
+    contagion: Annotated[Number, Field(ge=0, le=30)] = 6
+
+
 class SamplingForm(_Form):
     temperature: Annotated[Number, Field(ge=0, le=2)] = 0.6
     top_p: Annotated[Number, Field(gt=0, le=1)] = 0.9
@@ -87,7 +150,9 @@ class CharacterForm(_Form):
     greeting: Remark | None = None
     goals: Annotated[list[Line], Field(max_length=6)] = []
     limits: Annotated[list[Line], Field(max_length=6)] = []
-    emotions: Annotated[list[Annotated[str, AfterValidator(_emotion)]], Field(max_length=12)] = []
+    emotions: Annotated[list[Annotated[EmotionForm, BeforeValidator(_one_emotion)]], Field(max_length=12)] = []
+    gestures: Annotated[list[Annotated[str, AfterValidator(_gesture)]], Field(max_length=12)] = []
+    feeling: FeelingForm = FeelingForm()
     actions: Annotated[list[str], Field(max_length=32)] = []
     examples: Annotated[list[ExampleForm], Field(max_length=6)] = []
     scene: SceneForm = SceneForm()

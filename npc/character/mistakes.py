@@ -10,12 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from npc.actions.declare import read_actions
+from npc.actions.expression import expressions
 from npc.actions.library import ActionLibrary
 from npc.actions.markup import Rejected, ReplyParser
 from npc.actions.spec import ActionSpec
 from npc.character.character import Character, Example
 from npc.character.form import CharacterForm, SceneForm
 from npc.errors import ConfigError, Mistake
+from npc.feeling.emotions import EMOTIONS, Mix, blended
+from npc.feeling.mood import Rule, Temper
+from npc.feeling.words import TONES
 from npc.sheet import KeyPath, Sheet, did_you_mean, not_utf8
 from npc.tts import VOICES, timbre_of
 from npc.turn import Sampling, Voice
@@ -84,7 +88,11 @@ class _Reading:
         self._check_voice(sheet, voice)
         actions = _actions(sheet, form, library)
         scene = _scene(sheet, form.scene)
-        _refuse_repeats(sheet, ("emotions",), form.emotions)
+        names = [emotion.name for emotion in form.emotions]
+        _refuse_repeats(sheet, ("emotions",), names)
+        _refuse_repeats(sheet, ("gestures",), form.gestures)
+        own_emotions = _own_emotions(sheet, form)
+        temper = _temper(sheet, form, actions)
         examples = _examples(sheet, form, actions, scene)
         knowledge, more = self._knowledge(sheet, form.knowledge)
         mistakes = sorted([*sheet.mistakes, *mistakes, *more])
@@ -101,7 +109,10 @@ class _Reading:
             greeting=form.greeting or "",
             goals=tuple(form.goals),
             limits=tuple(form.limits),
-            emotions=tuple(form.emotions),
+            emotions=tuple(names),
+            own_emotions=own_emotions,
+            gestures=tuple(form.gestures),
+            temper=temper,
             actions=actions,
             examples=examples,
             scene=scene,
@@ -190,11 +201,64 @@ def _scene(sheet: Sheet, form: SceneForm) -> Scene:
 
 def _examples(sheet: Sheet, form: CharacterForm, actions: Sequence[ActionSpec], scene: Scene) -> tuple[Example, ...]:
     for n, example in enumerate(form.examples):
-        parser = ReplyParser([action.unconditional for action in actions], scene)
+        shown = expressions([emotion.name for emotion in form.emotions], form.gestures)
+        parser = ReplyParser([action.unconditional for action in actions], scene, expressions=shown)
         for piece in [*parser.push(example.npc), *parser.flush()]:
             if isinstance(piece, Rejected):
                 sheet.blame(("examples", n, "npc"), f"{piece.text} could not be done: {piece.reason}")
     return tuple(Example(example.player, example.npc) for example in form.examples)
+
+
+def _own_emotions(sheet: Sheet, form: CharacterForm) -> dict[str, Mix]:
+    """What the emotions that are not commonly known are made of."""
+    own: dict[str, Mix] = {}
+    for n, emotion in enumerate(form.emotions):
+        path: KeyPath = ("emotions", n)
+        if not emotion.like and emotion.name not in EMOTIONS:
+            close = did_you_mean(emotion.name, EMOTIONS)
+            example = f"{{name: {emotion.name}, like: {{anger: 0.5, joy: 0.2}}}}"
+            sheet.blame(path, f"emotion '{emotion.name}' is not known{close} Or say what it is like: {example}")
+        unknown = [name for name in emotion.like if name not in EMOTIONS]
+        for name in unknown:
+            sheet.blame((*path, "like"), f"emotion '{name}' is not known{did_you_mean(name, EMOTIONS)}")
+        if emotion.like and not unknown:
+            own[emotion.name] = blended(emotion.like)
+    return own
+
+
+def _temper(sheet: Sheet, form: CharacterForm, actions: Sequence[ActionSpec]) -> Temper:
+    names = {action.name for action in actions}
+    for n, rule in enumerate(form.feeling.rules):
+        path: KeyPath = ("feeling", "rules", n)
+        if sum(map(bool, (rule.hears, rule.words, rule.action))) != 1:
+            sheet.blame(path, "a rule says what it is about with one of hears, words and action")
+        elif rule.action and rule.action not in names:
+            sheet.blame((*path, "action"), f"'{rule.action}' is none of the actions{did_you_mean(rule.action, names)}")
+        elif not (rule.mood or rule.arousal or rule.regard or rule.note):
+            sheet.blame(path, "the rule moves nothing; give it mood, arousal, regard or a note")
+    feeling = form.feeling
+    return Temper(
+        feeling.mood,
+        feeling.arousal,
+        feeling.regard,
+        tuple(
+            Rule(
+                tuple(tone for tone in TONES if tone in rule.hears),
+                tuple(rule.words),
+                rule.action,
+                rule.outcome,
+                rule.mood,
+                rule.arousal,
+                rule.regard,
+                rule.note or "",
+            )
+            for rule in feeling.rules
+        ),
+        feeling.mood_half_life_s,
+        feeling.arousal_half_life_s,
+        feeling.regard_half_life_s,
+        feeling.contagion,
+    )
 
 
 def _refuse_repeats(sheet: Sheet, path: KeyPath, names: Sequence[str]) -> None:

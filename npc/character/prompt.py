@@ -42,6 +42,7 @@ def stable_messages(character: Character, scene: Scene) -> list[ChatMessage]:
     if character.actions:
         lines.append("When the player asks for it, act by writing a call in brackets:")
         lines += [_describe_action(action) for action in character.actions]
+    lines += map(_describe_expression, character.expressions)
     lines += _describe_scene(scene)
     messages = [ChatMessage("system", "\n".join(lines))]
     for example in _possible(character, scene):
@@ -105,6 +106,12 @@ def _describe_action(action: ActionSpec) -> str:
     return call if is_plain else f"{call} {action.description}"
 
 
+def _describe_expression(expression: ActionSpec) -> str:
+    """`Show a feeling: [feel(name=gruff|fond)]`. How strong is left unsaid: a small model has enough to choose."""
+    needed = ", ".join(map(_describe_parameter, (p for p in expression.parameters if not p.is_optional)))
+    return f"{expression.description.removesuffix('.')}: [{expression.name}({needed})]"
+
+
 def _describe_parameter(parameter: Parameter) -> str:
     """`place`, `item=object`, `mood=glad|sad`; in round brackets where it may be left out."""
     kind = "|".join(parameter.choices) if parameter.kind == "enum" else parameter.kind
@@ -140,7 +147,8 @@ def _possible(character: Character, scene: Scene) -> list[Example]:
     """Examples whose calls could be made in this scene: a wrong one would teach the model to invent."""
 
     def is_possible(example: Example) -> bool:
-        parser = ReplyParser([action.unconditional for action in character.actions], scene)
+        actions = [action.unconditional for action in character.actions]
+        parser = ReplyParser(actions, scene, expressions=character.expressions)
         return not any(isinstance(piece, Rejected) for piece in [*parser.push(example.npc), *parser.flush()])
 
     return [example for example in character.examples if is_possible(example)]

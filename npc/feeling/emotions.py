@@ -41,20 +41,20 @@ EMOTIONS: Mapping[str, Mix] = MappingProxyType(
     | _words({"joy": 0.4, "calm": 0.3}, "proud content pleased satisfied smug confident hopeful relieved")
     | _words({"calm": 1.0}, "calm serene peaceful gentle patient relaxed steady soft soothing")
     | _words({"calm": 0.5, "sad": 0.2}, "tired weary sleepy bored dreamy")
-    | _words({"interest": 1.0}, "interested curious attentive thoughtful intent focused inquisitive")
+    | _words({"interest": 1.0}, "interest interested curious attentive thoughtful intent focused inquisitive")
     | _words({"interest": 0.5, "calm": 0.3}, "serious earnest solemn formal determined thinking")
-    | _words({"surprise": 1.0}, "surprised astonished amazed startled shocked")
+    | _words({"surprise": 1.0}, "surprise surprised astonished amazed startled shocked")
     | _words({"surprise": 0.4, "interest": 0.5}, "confused puzzled baffled impressed awed")
     | _words({"sad": 1.0}, "sad sorrowful miserable grieving mournful heartbroken gloomy unhappy")
     | _words({"sad": 0.5, "calm": 0.3}, "wistful melancholy lonely nostalgic homesick longing pensive")
     | _words({"sad": 0.6, "fear": 0.3}, "ashamed guilty sorry embarrassed shy hurt humble")
     | _words({"sad": 0.4, "anger": 0.2}, "disappointed bitter resentful jealous sulky")
-    | _words({"anger": 1.0}, "angry furious enraged hostile outraged fierce")
+    | _words({"anger": 1.0}, "anger angry furious enraged hostile outraged fierce")
     | _words({"anger": 0.5}, "gruff annoyed irritated grumpy stern bossy impatient cross cold defiant")
     | _words({"anger": 0.3, "interest": 0.4}, "wary suspicious sceptical skeptical doubtful guarded distrustful")
-    | _words({"fear": 1.0}, "afraid scared frightened terrified panicked")
+    | _words({"fear": 1.0}, "fear afraid scared frightened terrified panicked")
     | _words({"fear": 0.5, "sad": 0.2}, "worried anxious nervous uneasy tense concerned troubled desperate")
-    | _words({"disgust": 1.0}, "disgusted revolted repulsed")
+    | _words({"disgust": 1.0}, "disgust disgusted revolted repulsed")
     | _words({"disgust": 0.4, "anger": 0.3}, "scornful contemptuous disdainful mocking sarcastic haughty")
 )
 
@@ -62,6 +62,15 @@ EMOTIONS: Mapping[str, Mix] = MappingProxyType(
 def mix_of(name: str, own: Mapping[str, Mix] = MappingProxyType({})) -> Mix:
     """What `name` is made of; `own` are a character's. Raises KeyError for a name that is in neither."""
     return own[name] if name in own else EMOTIONS[name]
+
+
+def blended(likeness: Mapping[str, float]) -> Mix:
+    """A mix of known emotions, by their shares; none of the plain ones goes beyond 1."""
+    mix: dict[str, float] = {}
+    for name, share in likeness.items():
+        for plain, amount in EMOTIONS[name].items():
+            mix[plain] = min(mix.get(plain, 0.0) + share * amount, 1.0)
+    return mix
 
 
 def valence_arousal(mix: Mix) -> tuple[float, float]:

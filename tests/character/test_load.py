@@ -181,3 +181,56 @@ def test_asking_for_a_character_that_is_not_there_names_those_that_are(tmp_path:
     assert characters.find("ann").name == "Ann"
     with pytest.raises(CharacterError, match="there is no character 'smith'; have ann"):
         characters.find("smith")
+
+
+FEELINGS = """\
+emotions:
+  - proud
+  - {name: hangry, like: {anger: 0.6, joy: 0.1}}
+  - {name: grumbly, like: gruff}
+gestures: [shrug]
+feeling:
+  mood: 10
+  regard: -20
+  mood_half_life_s: 60
+  rules:
+    - {words: mine, mood: -10, note: You do not go there.}
+    - {hears: [thanks, praise], regard: 5}
+    - {action: wave, outcome: failed, mood: -3}
+"""
+
+
+def test_feelings_gestures_and_what_moves_them_are_read(tmp_path: Path) -> None:
+    ann = load_character(write(tmp_path / "ann", BARE + "actions: [wave]\n" + FEELINGS), LIBRARY, VOICES)
+    assert ann.emotions == ("proud", "hangry", "grumbly")
+    assert ann.own_emotions["hangry"] == {"anger": 0.6, "joy": 0.1}
+    assert set(ann.own_emotions["grumbly"]) == {"anger"}
+    assert [expression.name for expression in ann.expressions] == ["feel", "gesture"]
+    assert (ann.temper.mood, ann.temper.regard, ann.temper.mood_half_life_s) == (10, -20, 60)
+    words, tones, wave = ann.temper.rules
+    assert (words.words, words.note) == (("mine",), "You do not go there.")
+    assert set(tones.tones) == {"thanks", "praise"}
+    assert (wave.action, wave.outcome, wave.mood) == ("wave", "failed", -3)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("emotions: [hangry]", "emotion 'hangry' is not known; did you mean 'angry'? Or say what it is like"),
+        ("emotions: [{name: grim, like: stearn}]", "emotion 'stearn' is not known; did you mean 'stern'?"),
+        ("emotions: [{name: grim, like: {rage: 0.5}}]", "emotion 'rage' is not known"),
+        ("emotions: [{name: grim, like: {anger: 2}}]", "2 is out of range"),
+        ("gestures: [a b]", "'a b' is no gesture's name"),
+        ("gestures: [nod, nod]", "'nod' stands twice"),
+        ("feeling: {regard: 200}", "200 is out of range"),
+        ("feeling: {rules: [{hears: insullt, mood: -1}]}", "did you mean 'insult'?"),
+        ("feeling: {rules: [{hears: insult, words: mine, mood: -1}]}", "one of hears, words and action"),
+        ("feeling: {rules: [{action: fly, mood: -1}]}", "'fly' is none of the actions"),
+        ("feeling: {rules: [{words: mine}]}", "the rule moves nothing"),
+    ],
+)
+def test_a_mistake_in_feelings_is_told(tmp_path: Path, text: str, message: str) -> None:
+    found = mistakes(write(tmp_path / "ann", f"{BARE}{text}\n"))
+    assert len(found) == 1, found
+    assert message in found[0]
+    assert found[0].startswith("character.yaml:5:")

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,13 @@ def test_the_stable_part_says_who_what_and_where_in_few_words() -> None:
         "Around you: The forge is warm.\n"
         "Places: well (old well, deep and cold); mill\n"
         "Objects: sword"
+    )
+
+
+def test_what_may_be_shown_is_told_in_a_line_each() -> None:
+    mira = replace(MIRA, emotions=("gruff", "fond"), gestures=("shrug",))
+    assert "\nShow a feeling: [feel(name=gruff|fond)]\nMake a gesture: [gesture(name=shrug)]\n" in (
+        stable_messages(mira, SMITHY)[0].content
     )
 
 

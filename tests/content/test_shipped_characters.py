@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from npc.character import Character, load_characters
+from npc.feeling import Feeling, appraise, stir
 from npc.knowledge import read_passages
 from npc.knowledge.chunks import MAX_WORDS
 from npc.turn import Passage
@@ -42,6 +43,18 @@ def test_a_character_has_all_that_makes_one_worth_talking_to(character: Characte
     assert len(character.emotions) >= 4
     assert len(character.actions) >= 6
     assert len(character.examples) >= 2
+
+
+def test_a_character_has_gestures_and_a_temper_of_its_own(character: Character) -> None:
+    assert len(character.gestures) >= 3
+    assert len(character.temper.rules) >= 3
+
+
+def test_a_character_is_moved_by_what_it_cares_about(character: Character) -> None:
+    rule = next(rule for rule in character.temper.rules if rule.words)
+    text = f"Tell me about {rule.words[0]}."
+    at_first = Feeling.at_first(character.temper)
+    assert stir(at_first, character.temper, text, appraise(text)).feeling != at_first
 
 
 def test_an_example_shows_a_call(character: Character) -> None:

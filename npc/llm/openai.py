@@ -126,9 +126,11 @@ class OpenAILanguageModel:
                     if event is not None and (piece := reply.read(event)) is not None:
                         yield piece
         except httpx.TransportError as error:
+            self._endpoints.failed(url)
             kind = StageError if reply.has_begun else _MayPassError
             raise kind(_STAGE, _describe(url, error, has_begun=reply.has_begun)) from error
         if reply.reason is None:
+            self._endpoints.failed(url)
             kind = StageError if reply.has_begun else _MayPassError
             raise kind(_STAGE, f"{url} ended its stream in the middle of the reply")
         yield reply.end(began_s)

@@ -288,3 +288,25 @@ async def test_llama_cpp_killed_in_the_middle_of_a_reply_is_an_error_at_once(ggu
     finally:
         server.kill()
         await model.close()
+
+
+@pytest.mark.real
+async def test_when_one_of_two_servers_is_killed_the_next_reply_comes_from_the_other(gguf: Path) -> None:
+    servers = [LlamaServer(gguf), LlamaServer(gguf)]
+    urls = [f"{server.url}/v1" for server in servers]
+    model = OpenAILanguageModel(LanguageModelSettings(backend="openai", base_url=" ".join(urls)))
+    try:
+        generator = model.generate(QUESTION, Sampling(temperature=0, max_tokens=900))
+        await anext(generator)
+        used = model._endpoints.order(QUESTION[0].content)[0]
+        servers[urls.index(used)].kill()
+        with pytest.raises(StageError, match="in the middle of the reply"):
+            async for _ in generator:
+                pass
+        text, _ = await reply(model)
+        assert text
+        assert model._endpoints.is_suspect(used)
+    finally:
+        for server in servers:
+            server.kill()
+        await model.close()

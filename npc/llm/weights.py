@@ -31,11 +31,17 @@ def load(folder: Path, derived: Path, weights: str, n_positions: int, device: st
     `derived` is a folder for the quantised form. Raises ModelError.
     """
     arch = Architecture.read(folder)
-    path = derived / f"{_fingerprint(folder, weights)}.tensors"
-    if not path.exists():
-        tensorfile.write(path, quantise(arch, folder, weights))
+    path = prepare(folder, derived, weights)
     tensors = {name: tensor.to(device) for name, tensor in tensorfile.read(path).items()}
     return assemble(arch, tensors, weights, n_positions)
+
+
+def prepare(folder: Path, derived: Path, weights: str) -> Path:
+    """The cache file, made where it is not there yet. Raises ModelError."""
+    path = derived / f"{_fingerprint(folder, weights)}.tensors"
+    if not path.exists():
+        tensorfile.write(path, quantise(Architecture.read(folder), folder, weights))
+    return path
 
 
 def quantise(arch: Architecture, folder: Path, weights: str) -> dict[str, Tensor]:

@@ -41,8 +41,8 @@ class TurnTaking(_Section):
     preroll_ms: Positive = 320
     """Audio kept from before speech was detected."""
     max_utterance_s: Positive = 120
-    barge_in_ms: Positive = 160
-    """Speech of this length over a reply interrupts it."""
+    barge_in_ms: Positive = 96
+    """A voice of this length over a reply hushes it."""
 
 
 class Recognition(_Section):

@@ -1,0 +1,172 @@
+"""Takes the character's own voice out of the microphone.
+
+The server knows what it plays. An adaptive filter learns how that comes back: the delay
+of network, client and air, the room and its colour, all within `REACH_MS`. What it
+explains is subtracted; what it may explain, as it is not sure of the room yet, is taken
+off by a Wiener gain, so that the first words of the first reply do not interrupt it.
+
+A partitioned frequency-domain Kalman filter (Enzner and Vary 2006; Kuech, Mabande and
+Enzner 2014): it learns fast from echo alone and by itself hardly at all while the player
+speaks. About 0.8 ms a frame, none while nothing plays.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npc.audio.framer import FRAME_SAMPLES
+from npc.audio.resample import StreamResampler
+from npc.errors import InputError
+from npc.turn import HEARING_RATE_HZ, Samples
+
+REACH_MS: Final = 640
+"""From the sample that a reply's audio is said to be played at, to the last of its reverberation."""
+N_PARTS: Final = REACH_MS * HEARING_RATE_HZ // 1000 // FRAME_SAMPLES
+FORGETTING: Final = 0.998
+"""Of the room, a frame: people move."""
+PRIOR_DB: Final = -3.0
+"""The power of the echo beside what is played, as long as nothing was learnt."""
+NEAR_SMOOTHING: Final = 0.6
+LEAST_POWER: Final = 1e-7
+"""Of a bin of a frame: the microphone's own noise. Keeps the filter still in silence."""
+DISTRUST: Final = 4.0
+"""What of the microphone may be echo is this many times what the filter reckons: rooms are not linear, clocks drift."""
+SPREAD_BINS: Final = 9
+"""Echo that is reckoned with at one frequency (31 Hz a bin) may turn up at its neighbours."""
+LINGER: Final = 0.8
+"""Of the echo reckoned with in the frame before, so much may turn up in this one."""
+NOISE_RISE_DB: Final = 0.05
+"""A frame; the level of the room's noise falls at once, and rises as slowly as that."""
+ABOVE_NOISE: Final = 4.0
+"""What is not this many times as loud as the noise is nobody's."""
+OWN: Final = 0.75
+OWN_FRAMES: Final = 4
+"""By tests/audio: with echo 12 dB or more below a voice, no reply takes itself for somebody, and nobody is missed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """`samples` [512] without the echo; `own` is the share of the sound in the last frames that is none, 0 to 1."""
+
+    samples: Samples
+    own: float
+
+    @property
+    def is_own(self) -> bool:
+        """Somebody else than the character is heard."""
+        return self.own >= OWN
+
+
+class EchoGuard:
+    """Of one microphone. Positions count the microphone's samples at 16 kHz."""
+
+    def __init__(self) -> None:
+        n_bins = FRAME_SAMPLES + 1
+        self._played = np.empty(0, np.float32)  # at 16 kHz
+        self._first = 0  # the position of played[0]
+        self._resampler: StreamResampler | None = None
+        self._rate_hz = 0
+        self._spectra = np.zeros((N_PARTS, n_bins), np.complex64)  # newest first
+        self._last_block = np.zeros(FRAME_SAMPLES, np.float32)
+        self._room: NDArray[np.complex64] = np.zeros((N_PARTS, n_bins), np.complex64)
+        self._doubt: NDArray[np.floating] = np.full((N_PARTS, n_bins), 10 ** (PRIOR_DB / 10) / N_PARTS, np.float32)
+        self._near: NDArray[np.floating] = np.full(n_bins, LEAST_POWER, np.float32)
+        self._maybe = np.zeros(n_bins, np.float32)  # power of what may be echo
+        self._noise = 1.0  # power of a frame
+        self._shares: deque[tuple[float, float]] = deque(maxlen=OWN_FRAMES)  # own power, all power
+        self._n_silent = N_PARTS  # frames since something was played
+
+    @property
+    def end_sample(self) -> int:
+        """Where what is known to be played ends."""
+        return self._first + len(self._played)
+
+    def play(self, audio: Samples, rate_hz: int, at_sample: int) -> None:
+        """The next part of a reply, [n] at `rate_hz`: behind the part before, or at `at_sample` if that is later."""
+        if audio.ndim != 1:
+            raise InputError(f"audio of shape {audio.shape}; the echo guard takes [n]", "bad-audio")
+        if self._resampler is None or rate_hz != self._rate_hz or at_sample > self.end_sample:
+            self._resampler, self._rate_hz = StreamResampler(rate_hz, HEARING_RATE_HZ), rate_hz
+            self._forget_phase()
+        heard = self._resampler.push(audio)
+        if not len(self._played):
+            self._first = at_sample
+        gap = max(at_sample - self.end_sample, 0)
+        self._played = np.concatenate((self._played, np.zeros(gap, np.float32), heard))
+
+    def stop(self, at_sample: int) -> None:
+        """What was to be played from `at_sample` on is not."""
+        self._played = self._played[: max(at_sample - self._first, 0)]
+        self._resampler = None
+
+    def clean(self, frame: Samples, first_sample: int) -> Cleaned:
+        """The next frame of the microphone, [512]; frames come in order, none is left out while something plays."""
+        block = self._take(first_sample)
+        self._n_silent = 0 if block.any() else self._n_silent + 1
+        if self._n_silent > N_PARTS:
+            return Cleaned(frame, 1.0)
+        self._spectra = np.roll(self._spectra, 1, axis=0)
+        self._spectra[0] = np.fft.rfft(np.concatenate((self._last_block, block)))
+        self._last_block = block
+        return self._filter(frame)
+
+    def _filter(self, frame: Samples) -> Cleaned:
+        x, half = self._spectra, FRAME_SAMPLES
+        power = np.square(np.abs(x))
+        self._doubt = FORGETTING**2 * self._doubt + (1 - FORGETTING**2) * np.square(np.abs(self._room))
+        echo = np.fft.irfft((x * self._room).sum(axis=0))[half:]
+        rest = frame - echo.astype(np.float32)
+        error = np.fft.rfft(np.concatenate((np.zeros(half, np.float32), rest)))
+        error_power = np.square(np.abs(error))
+        # A frame is half of the transform: half of the power that the filter is unsure of is in it.
+        unsure = 0.5 * (power * self._doubt).sum(axis=0)
+        self._near = NEAR_SMOOTHING * self._near + (1 - NEAR_SMOOTHING) * error_power
+        step = self._doubt / (unsure + self._near + LEAST_POWER)  # [N_PARTS, bins]
+        self._room = FORGETTING * self._room + _causal(step * np.conj(x) * error)
+        self._doubt = np.maximum(self._doubt * (1 - 0.5 * step * power), 0).astype(np.float32)
+        # How loud the echo is, is known better than its phase: a filter gone astray must not pass for a voice.
+        reckoned = unsure + np.square(np.abs(np.fft.rfft(np.concatenate((np.zeros(half), echo)))))
+        self._maybe = np.maximum(np.convolve(reckoned, _SPREAD, "same"), LINGER * self._maybe).astype(np.float32)
+        own_power = np.maximum(error_power - DISTRUST * self._maybe, 0)
+        gain = own_power / (own_power + DISTRUST * self._maybe + LEAST_POWER)
+        clean = np.fft.irfft(gain * error)[half:].astype(np.float32)
+        return Cleaned(clean, self._share(frame, clean))
+
+    def _share(self, frame: Samples, clean: Samples) -> float:
+        power = float(np.square(frame).sum()) + LEAST_POWER
+        self._noise = min(self._noise * 10 ** (NOISE_RISE_DB / 10), power)
+        is_noise = power < ABOVE_NOISE * self._noise
+        self._shares.append((0.0 if is_noise else min(float(np.square(clean).sum()), power), power))
+        own, whole = np.sum(self._shares, axis=0)
+        return float(own / whole)
+
+    def _forget_phase(self) -> None:
+        """Another reply may come some milliseconds sooner or later: of the room, keep how loud it is."""
+        loudness = np.square(np.abs(self._room)) + self._doubt
+        spread = (np.roll(loudness, 1, axis=0) + loudness + np.roll(loudness, -1, axis=0)) / 3
+        self._doubt = spread.astype(np.float32)
+        self._room = np.zeros_like(self._room)
+
+    def _take(self, first_sample: int) -> Samples:
+        """What is played during the frame at `first_sample`; forgets what was played before."""
+        lo = first_sample - self._first
+        block = self._played[max(lo, 0) : max(lo + FRAME_SAMPLES, 0)]
+        block = np.pad(block, (min(max(-lo, 0), FRAME_SAMPLES), 0))[:FRAME_SAMPLES]
+        block = np.pad(block, (0, FRAME_SAMPLES - len(block)))
+        if lo > 0:
+            self._played = self._played[lo:]
+            self._first += lo
+        return block.astype(np.float32)
+
+
+_SPREAD = np.full(SPREAD_BINS, 1 / SPREAD_BINS)
+
+
+def _causal(gradient: NDArray[np.complexfloating]) -> NDArray[np.complex64]:
+    """Without the half that wraps around, [N_PARTS, bins]: a part of the room is as long as a frame."""
+    taps = np.fft.irfft(gradient, axis=1)
+    taps[:, FRAME_SAMPLES:] = 0
+    return np.fft.rfft(taps, axis=1).astype(np.complex64)

@@ -45,6 +45,8 @@ ABOVE_NOISE: Final = 4.0
 OWN: Final = 0.75
 OWN_FRAMES: Final = 4
 """By tests/audio: with echo 12 dB or more below a voice, no reply takes itself for somebody, and nobody is missed."""
+BURST: Final = 2.0
+"""The share over the last frames is at most this many times that of the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +143,8 @@ class EchoGuard:
         is_noise = power < ABOVE_NOISE * self._noise
         self._shares.append((0.0 if is_noise else min(float(np.square(clean).sum()), power), power))
         own, whole = np.sum(self._shares, axis=0)
-        return float(own / whole)
+        # A burst that the filter missed is over when its frame is: it must not last for all the others.
+        return min(float(own / whole), BURST * self._shares[-1][0] / power)
 
     def _forget_phase(self) -> None:
         """Another reply may come some milliseconds sooner or later: of the room, keep how loud it is."""

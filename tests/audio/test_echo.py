@@ -215,7 +215,8 @@ async def test_people_who_speak_over_the_echo_are_heard_and_soon(
     heard = [each async for each in reactions(models, replies, people, 40, Room(180), -20, speaks=True)]
     real = [each for each in heard if each is not None and 0 < each < 1000]
     assert len(real) >= 38
-    assert np.percentile(real, 95) <= 200
+    assert np.median(real) <= 150
+    assert np.percentile(real, 95) <= 300
 
 
 @pytest.mark.real

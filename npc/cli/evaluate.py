@@ -257,3 +257,43 @@ async def _play_stories(folder: Path, settings: "Settings", store: "ModelStore",
                         typer.echo(f"       {reason}")
                 n_failed += bool(failures)
     return n_failed > 0
+
+
+def bfcl(
+    wheel: Annotated[Path, typer.Argument(help="The wheel of bfcl-eval; `pip download --no-deps bfcl-eval`.")],
+    model: Annotated[str | None, typer.Option(help="A model's name, or a folder of one.")] = None,
+    weights: Annotated[str | None, typer.Option(help="int4, int8 or bf16.")] = None,
+    backend: Annotated[str | None, typer.Option(help="embedded or openai.")] = None,
+    base_url: Annotated[str | None, typer.Option(help="Of an OpenAI-compatible endpoint.")] = None,
+    limit: Annotated[int, typer.Option(min=0, help="So many of each category, the first; 0 is all.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """The Berkeley Function Calling Leaderboard: simple, multiple, irrelevance, under the engine's grammar."""
+    from npc.config import load_settings
+    from npc.errors import NpcError
+    from npc.evaluate.bfcl import CATEGORIES, PUBLISHED
+    from npc.models import ModelStore
+
+    llm = {"model": model, "weights": weights, "backend": backend, "base_url": base_url}
+    try:
+        settings = load_settings(overrides={"llm": llm})
+        shares = {c: asyncio.run(_bfcl_share(wheel, c, limit, settings, ModelStore())) for c in CATEGORIES}
+    except NpcError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    if as_json:
+        typer.echo(json.dumps(shares, indent=2))
+        return
+    for category, share in shares.items():
+        typer.echo(f"{category:15} {share:5.1f} %   (FunctionGemma 270M: {PUBLISHED[category]})")
+
+
+async def _bfcl_share(wheel: Path, category: str, limit: int, settings: "Settings", store: "ModelStore") -> float:
+    from npc.evaluate.bfcl import answer, is_right, read_questions
+
+    questions = read_questions(wheel, category)[: limit or None]
+    n_right = 0
+    async with open_model(settings, store) as llm:
+        for question in questions:
+            n_right += is_right(question, await answer(question, llm))
+    return round(100 * n_right / len(questions), 1)

@@ -30,7 +30,7 @@ _SUMS = "SHA256SUMS"
 def export_adapter(model: nn.Module, recipe: Recipe, folder: Path) -> None:
     """adapter_config.json and shards of adapter_model*.safetensors, as peft reads them when they are one file."""
     folder.mkdir(parents=True, exist_ok=True)
-    _save_shards(low_rank_tensors(model), folder, "adapter_model")
+    save_shards(low_rank_tensors(model), folder, "adapter_model")
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -171,7 +171,7 @@ names are copied from passages and now and then miscopied; it follows the conven
     )
 
 
-def _save_shards(tensors: Mapping[str, Tensor], folder: Path, stem: str) -> None:
+def save_shards(tensors: Mapping[str, Tensor], folder: Path, stem: str) -> None:
     shards: list[dict[str, Tensor]] = [{}]
     size = 0
     for name, tensor in sorted(tensors.items()):

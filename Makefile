@@ -21,10 +21,10 @@ test: dev ## Run every test, on the real models
 check: dev ## Lint, formatting, strict types, import direction, freshness of the protocol's schema
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
-	@rm -rf build/lib
-	@$(BIN)/python setup.py -q build_py --build-lib build/lib  # the folders as the one package that they become
-	cd build/lib && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p npc
-	cd build/lib && PYTHONPATH=. ../../$(BIN)/lint-imports --config ../../pyproject.toml --no-cache
+	@rm -rf build/check
+	@$(BIN)/python setup.py -q build_py --build-lib build/check  # the folders as the one package that they become
+	cd build/check && ../../$(BIN)/mypy --config-file ../../pyproject.toml --cache-dir ../../.mypy_cache -p npc
+	cd build/check && PYTHONPATH=. ../../$(BIN)/lint-imports --config ../../pyproject.toml --no-cache
 	$(BIN)/npc schema --check
 	$(BIN)/npc check
 

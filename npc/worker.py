@@ -61,9 +61,12 @@ class Worker:
         return await future
 
     def close(self) -> None:
-        """Let the queued jobs finish, then end the thread."""
+        """Let the queued jobs finish, then end the thread.
+
+        Without a time limit: a thread that is in a model's C++ when Python ends takes the process down with it.
+        """
         self._jobs.put((IDLE + 1, next(self._order), None))
-        self._thread.join(timeout=5)
+        self._thread.join()
 
     def _run(self) -> None:
         while True:

@@ -5,6 +5,7 @@ by smart-turn. `rehearse` then plays the turn in virtual time under any settings
 evidence arriving as late as the models take, so that a curve over eagerness costs nothing.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -107,7 +108,7 @@ def rehearse(heard: Heard, settings: TurnTaking, delays: Delays = Delays()) -> O
 def score(outcomes: Iterable[Outcome]) -> Score:
     played = list(outcomes)
     waits = [outcome.wait_ms for outcome in played if not outcome.is_cut_off]
-    p50, p95 = np.percentile(waits, [50, 95])
+    p50, p95 = np.percentile(waits, [50, 95]) if waits else (math.nan, math.nan)
     return Score(
         n_turns=len(played),
         cut_off=sum(outcome.is_cut_off for outcome in played) / len(played),

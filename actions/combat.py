@@ -23,6 +23,13 @@ class Attack(Action):
         "I killed {who}",
         "how would you fight {who}?",
     )
+    verbs = (
+        "attack",
+        "fight",
+        "strike",
+        "kill",
+    )
+    favour = False
 
     who: Someone
 
@@ -49,6 +56,14 @@ class Defend(Action):
         "is it safe here?",
         "why should I protect {who}?",
     )
+    verbs = (
+        "protect",
+        "defend",
+        "cover",
+        "keep you safe",
+        "watch your back",
+    )
+    favour = False
 
     who: Someone
 
@@ -72,6 +87,13 @@ class Guard(Action):
         "are there guards at the {place}?",
         "is the {place} safe?",
     )
+    verbs = (
+        "guard",
+        "stand guard",
+        "keep watch",
+        "stand watch",
+    )
+    favour = False
 
     place: Place
 
@@ -96,3 +118,9 @@ class Flee(Action):
         "how long have you been here?",
         "where do people hide here?",
     )
+    verbs = (
+        "run",
+        "flee",
+        "get out of here",
+    )
+    favour = False

@@ -28,6 +28,18 @@ class WalkTo(Action):
         "where is the {place}?",
         "what is the {place} like?",
     )
+    verbs = (
+        "walk to {place}",
+        "go to {place}",
+        "go over to {place}",
+        "walk over to {place}",
+        "head to {place}",
+        "run to {place}",
+        "be at {place}",
+        "meet you at {place}",
+        "wait at {place}",
+        "step over to {place}",
+    )
 
     place: Place
 
@@ -52,6 +64,22 @@ class LeadTo(Action):
         "how do I get to the {place}?",
         "is it a long way to the {place}?",
         "I found my own way to the {place}",
+    )
+    verbs = (
+        "lead you",
+        "take you",
+        "show you the way",
+        "guide you",
+        "bring you",
+        "walk you",
+    )
+    says = (
+        "follow me",
+        "this way",
+        "come with me",
+        "come along",
+        "after me",
+        "right this way",
     )
 
     place: Place
@@ -80,6 +108,22 @@ class Follow(Action):
         "did {who} follow you?",
         "I don't follow what you say",
     )
+    verbs = (
+        "follow",
+        "come with you",
+        "come along",
+        "go with you",
+        "join you",
+        "walk with you",
+        "stay close",
+        "stick with you",
+        "be right behind you",
+    )
+    says = (
+        "lead the way",
+        "lead on",
+        "after you",
+    )
 
     who: Someone
 
@@ -103,6 +147,14 @@ class ComeTo(Action):
         "do you come here often?",
         "when did {who} come here?",
         "don't come any closer",
+    )
+    verbs = (
+        "come over",
+        "come here",
+        "come to you",
+        "come closer",
+        "be right there",
+        "step closer",
     )
 
     who: Someone
@@ -134,6 +186,15 @@ class Stop(Action):
         "is there a stop nearby?",
         "I can't wait",
     )
+    verbs = (
+        "stop",
+        "wait here",
+        "stay here",
+        "stay put",
+        "stand still",
+        "hold still",
+    )
+    favour = False
 
 
 class LookAt(Action):
@@ -154,6 +215,13 @@ class LookAt(Action):
         "don't look at {who}",
         "did you see {who}?",
     )
+    verbs = (
+        "look at",
+        "watch",
+        "keep an eye on",
+        "keep my eyes on",
+    )
+    favour = False
 
     who: Someone
 
@@ -175,5 +243,12 @@ class PointTo(Action):
         "somebody pointed me to the {place}",
         "is the {place} open?",
     )
+    verbs = ("point",)
+    says = (
+        "over there",
+        "that way",
+        "see there",
+    )
+    favour = False
 
     place: Place

@@ -33,6 +33,26 @@ class Give(Action):
         "thank you for the {item}",
         "did you give {to} the {item}?",
     )
+    verbs = (
+        "give",
+        "hand",
+        "pass",
+        "bring",
+        "fetch",
+        "lend",
+        "get you",
+        "pour you",
+        "let you have",
+    )
+    says = (
+        "here you are",
+        "here you go",
+        "take it",
+        "it is yours",
+        "it's yours",
+        "here it is",
+        "catch",
+    )
 
     item: Thing
     to: Someone
@@ -59,6 +79,15 @@ class PickUp(Action):
         "I picked up the {item} in the market",
         "whose {item} is that?",
     )
+    verbs = (
+        "pick up",
+        "pick {item} up",
+        "take",
+        "grab",
+        "lift",
+        "collect",
+        "get",
+    )
 
     item: Thing
 
@@ -82,6 +111,16 @@ class PutDown(Action):
         "where did you put the {item}?",
         "why are you holding the {item}?",
     )
+    verbs = (
+        "put down",
+        "put {item} down",
+        "set down",
+        "set {item} down",
+        "lay down",
+        "lay {item} down",
+        "drop",
+        "let go of",
+    )
 
     item: Thing
 
@@ -104,6 +143,16 @@ class Show(Action):
         "what does the {item} look like?",
         "tell me about the {item}",
         "did you show {item} to the king?",
+    )
+    verbs = (
+        "show you",
+        "hold up",
+        "let you see",
+    )
+    says = (
+        "look here",
+        "have a look",
+        "see here",
     )
 
     item: Thing
@@ -129,6 +178,17 @@ class Sell(Action):
         "why is the {item} so expensive?",
         "do many people buy the {item}?",
         "did you sell the {item}?",
+    )
+    verbs = (
+        "sell",
+        "let it go for",
+        "let you have it for",
+    )
+    says = (
+        "sold",
+        "it's a deal",
+        "deal",
+        "that's a sale",
     )
 
     item: Thing

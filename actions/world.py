@@ -21,6 +21,14 @@ class Open(Action):
         "I opened the {thing}",
         "what is inside the {thing}?",
     )
+    verbs = (
+        "open",
+        "unlock",
+    )
+    says = (
+        "it's open",
+        "it is open now",
+    )
 
     thing: Thing
 
@@ -42,6 +50,15 @@ class Close(Action):
         "why is the {thing} shut?",
         "don't close the {thing}",
         "I closed the {thing}",
+    )
+    verbs = (
+        "close",
+        "shut",
+        "lock",
+    )
+    says = (
+        "it's shut",
+        "it is closed now",
     )
 
     thing: Thing
@@ -66,6 +83,15 @@ class Use(Action):
         "don't touch the {thing}",
         "who made the {thing}?",
         "does the {thing} work?",
+    )
+    verbs = (
+        "use",
+        "turn on",
+        "switch on",
+        "turn {thing} on",
+        "switch {thing} on",
+        "start up",
+        "try",
     )
 
     thing: Thing

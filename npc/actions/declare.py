@@ -56,6 +56,12 @@ class Action(BaseModel):
     """What sounds like it and is no request."""
     requires: ClassVar[Mapping[str, object]] = {}
     """What has to hold, with the keys of the YAML form: `{"near": "thing", "regard": ">= 20"}`."""
+    verbs: ClassVar[tuple[str, ...]] = ()
+    """How the character says that it will: behind "I'll"."""
+    says: ClassVar[tuple[str, ...]] = ()
+    """What the character says only while it does it."""
+    favour: ClassVar[bool] = True
+    """Doing it is a yes."""
     awaited: ClassVar[bool] = False
     parallel: ClassVar[bool] = True
     timeout_s: ClassVar[float] = 30.0
@@ -79,6 +85,9 @@ def spec_of(action: type[Action]) -> ActionSpec:
             counter_examples=tuple(action.counter_examples),
             source=source,
             requires=read_requires(action.requires),
+            verbs=tuple(action.verbs),
+            says=tuple(action.says),
+            is_favour=action.favour,
             is_awaited=action.awaited,
             is_parallel=action.parallel,
             timeout_s=action.timeout_s,
@@ -182,6 +191,9 @@ class ActionForm(BaseModel):
     examples: list[str] = []
     counter_examples: list[str] = []
     requires: RequiresForm = RequiresForm()
+    verbs: list[str] = []
+    says: list[str] = []
+    favour: bool = True
     awaited: bool = False
     parallel: bool = True
     timeout_s: Annotated[float, Field(strict=False, gt=0, le=MAX_TIMEOUT_S)] = 30.0
@@ -230,6 +242,9 @@ def _specs(sheet: Sheet, form: ActionsForm) -> Iterator[ActionSpec]:
                 counter_examples=tuple(action.counter_examples),
                 source=str(sheet.file),
                 requires=action.requires.value(),
+                verbs=tuple(action.verbs),
+                says=tuple(action.says),
+                is_favour=action.favour,
                 is_awaited=action.awaited,
                 is_parallel=action.parallel,
                 timeout_s=action.timeout_s,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from npc.actions.reference import Referents, TargetKind
 from npc.world import Entity, Scene
@@ -71,6 +72,17 @@ class Names:
             text = text[: reference.start] + (stood_for or f"the {STAND_INS[reference.kind]}") + text[reference.end :]
         targets = {kind: tuple(sorted(ids, key=self._order.__getitem__)) for kind, ids in found.items()}
         return Mentions(text, targets, tuple(in_order))
+
+
+def names_of(scene: Scene) -> Names:
+    """The names of a scene; computed once for all scenes in which the same things are called the same."""
+    return _named(*(tuple((e.id, e.name) for e in kind) for kind in (scene.places, scene.objects, scene.characters)))
+
+
+@lru_cache(maxsize=256)
+def _named(*kinds: tuple[tuple[str, str], ...]) -> Names:
+    places, objects, characters = (tuple(Entity.model_construct(id=i, name=n) for i, n in kind) for kind in kinds)
+    return Names(Scene.model_construct(places=places, objects=objects, characters=characters))
 
 
 def _names(entity: Entity) -> set[str]:

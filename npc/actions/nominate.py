@@ -12,17 +12,16 @@ is worse than one that has to be asked for twice.
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from npc.actions.conditions import NO_GAUGES, Conditions
-from npc.actions.mentions import STAND_INS, Names
+from npc.actions.mentions import STAND_INS, names_of
 from npc.actions.reference import Referents, TargetKind
 from npc.actions.spec import ActionSpec
-from npc.world import Entity, Scene
+from npc.world import Scene
 from npc.world.scene import PLAYER
 
 Vectors = NDArray[np.float32]
@@ -124,7 +123,7 @@ class Nominator:
         """
         if not self._actions or not actions:
             return None
-        names = _names_of(scene)
+        names = names_of(scene)
         referents = Referents(scene, recent)
         mentions = [names.find(sentence, referents) for sentence in _sentences(utterance)]
         if not mentions:
@@ -186,7 +185,7 @@ class OwnNominator:
 
 def mentioned(utterance: str, scene: Scene) -> tuple[str, ...]:
     """The ids that an utterance names, in its order: what a pronoun may mean from now on."""
-    return _names_of(scene).find(utterance).in_order
+    return names_of(scene).find(utterance).in_order
 
 
 def _phrasings(action: ActionSpec, examples: Sequence[str]) -> list[str]:
@@ -210,17 +209,6 @@ def _request_direction(asking: Vectors, other: Vectors) -> NDArray[np.float64]:
     gram = inputs @ inputs.T + REGULARISATION * np.eye(len(inputs))
     weights: NDArray[np.float64] = inputs.T @ np.linalg.solve(gram, labels)
     return weights
-
-
-def _names_of(scene: Scene) -> Names:
-    return _named(*(tuple((e.id, e.name) for e in kind) for kind in (scene.places, scene.objects, scene.characters)))
-
-
-@lru_cache(maxsize=256)
-def _named(*kinds: tuple[tuple[str, str], ...]) -> Names:
-    """Names alone decide: a scene in which things only move needs no new ones."""
-    places, objects, characters = (tuple(Entity.model_construct(id=i, name=n) for i, n in kind) for kind in kinds)
-    return Names(Scene.model_construct(places=places, objects=objects, characters=characters))
 
 
 def _sentences(utterance: str) -> list[str]:

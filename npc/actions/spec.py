@@ -100,6 +100,13 @@ class ActionSpec:
     """What sounds like it and does not ask for it."""
     source: str = ""
     """Where it was declared, for messages."""
+    verbs: tuple[str, ...] = ()
+    """How the character says that it will, behind "I'll": "hand over", "pass"; the name itself where there are none.
+    A slot stands for what must be named: "go to {place}"."""
+    says: tuple[str, ...] = ()
+    """What it says only while it does it: "here you are"."""
+    is_favour: bool = True
+    """Doing it is a yes: "no" beside it contradicts it."""
     requires: Requires = NOTHING
     is_awaited: bool = False
     """The reply waits for the game's result before it goes on."""
@@ -114,7 +121,7 @@ class ActionSpec:
         names = [parameter.name for parameter in self.parameters]
         if len(set(names)) < len(names):
             raise ConfigError(f"action '{self.name}' has a parameter twice: {', '.join(names)}")
-        for example in (*self.examples, *self.counter_examples):
+        for example in (*self.examples, *self.counter_examples, *self.verbs):
             for slot in re.findall(r"\{(.*?)\}", example):
                 if slot not in names:
                     have = ", ".join(names) or "none"

@@ -250,7 +250,7 @@ def _going(verb: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _announcements(action: ActionSpec) -> tuple[tuple[re.Pattern[str], bool], ...]:
-    """What says that it is done now; and whether it is a promise, which needs its target named and no `if` or `when`."""
+    """What says that it is done now; and whether it is a promise, which has to name its target and no condition."""
     verbs = "|".join(_worded(action, verb) for verb in _verbs(action))
     going = "|".join(_worded(action, _going(verb)) for verb in _verbs(action))
     patterns = [

@@ -62,6 +62,8 @@ def signs(transcript: str, asked: str = "") -> Iterator[str]:
         yield "several sentences"
     # "Where do you come from?", "What did you want?": the object stands in front.
     is_satisfied = first in _QUESTION_WORDS and len(sentence) > 2
+    if last == "me" and sentence[-2:-1] and sentence[-2] in _GIVING_VERBS:  # "Can you tell me": what?
+        last = sentence[-2]
     leads_on = [
         sign for sign, words in _LAST_WORDS.items() if last in words and not (is_satisfied and last in _SATISFIABLE)
     ]
@@ -72,7 +74,8 @@ def signs(transcript: str, asked: str = "") -> Iterator[str]:
         yield "asks what"
     elif not leads_on and len(sentence) > 2 and first in _AUXILIARIES:
         yield "asks for a yes or no"
-    if " ".join(sentence) in _WHOLE or last == "please":
+    last_clause = " ".join(_words(re.split(r"[,;:]", text.rstrip(",;: "))[-1]))
+    if " ".join(sentence) in _WHOLE or last_clause in _WHOLE:
         yield "whole by itself"
     elif asked.rstrip().endswith("?"):
         if not leads_on:
@@ -120,6 +123,7 @@ _HUNGRY_VERBS = _set(
     "heard sells wear wearing looking wondering owe owes mean meant ask bought found send put keep hold use wish "
     "teach leave believe guess"
 )
+_GIVING_VERBS = _set("tell show give bring teach owe owes sell")
 _LAST_WORDS = {
     "word that leads on": _PREPOSITIONS
     | _AUXILIARIES

@@ -100,6 +100,11 @@ class TurnDetector:
         return self._phase == "pause"
 
     @property
+    def is_silent(self) -> bool:
+        """Nothing was heard in the newest frame."""
+        return self._burst_start is None
+
+    @property
     def speech_ms(self) -> float:
         """From the start of the turn to its last sound; 0 outside a turn."""
         return _ms(self._speech_end - self._turn_start) if self.is_in_turn else 0.0

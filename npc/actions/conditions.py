@@ -41,7 +41,7 @@ class Conditions:
         if key not in self._targets:
             values = parameter.targets(self.scene)
             if requires is not NOTHING:
-                values = tuple(value for value in values if self._is_fit(requires, words, value))
+                values = tuple(value for value in values if self.unfit(action, parameter, value) is None)
             self._targets[key] = values
         return self._targets[key]
 
@@ -78,15 +78,21 @@ class Conditions:
                 return f"there is no {parameter.kind} for it here"
         return None
 
-    def _is_fit(self, requires: Requires, words: frozenset[str], value: str) -> bool:
-        """Whether `value` may stand for a parameter that `requires` calls one of `words`."""
-        return (
-            (words.isdisjoint(requires.near) or self._is_near(value))
-            and (words.isdisjoint(requires.holding) or self._is_held(value, NPC))
-            and (words.isdisjoint(requires.player_holding) or self._is_held(value, PLAYER))
-            and all(self._has(value, fact) for thing, fact in requires.is_ if thing in words)
-            and not any(self._has(value, fact) for thing, fact in requires.is_not if thing in words)
-        )
+    def unfit(self, action: ActionSpec, parameter: Parameter, value: str) -> str | None:
+        """Why `value`, which is here, may not stand for `parameter` now; None where it may."""
+        words = frozenset((parameter.name, TARGET))
+        requires = action.requires
+        if not words.isdisjoint(requires.near) and not self._is_near(value):
+            return f"{self._name(value)} {_is(value)} not near"
+        if not words.isdisjoint(requires.holding) and not self._is_held(value, NPC):
+            return f"you do not hold {self._name(value)}"
+        if not words.isdisjoint(requires.player_holding) and not self._is_held(value, PLAYER):
+            return f"the player does not hold {self._name(value)}"
+        for facts, is_wanted in ((requires.is_, True), (requires.is_not, False)):
+            for thing, fact in facts:
+                if thing in words and self._has(value, fact) != is_wanted:
+                    return f"{self._name(value)} {_is(value)} {'not ' if is_wanted else ''}{fact.replace('_', ' ')}"
+        return None
 
     def _is_near(self, entity_id: str) -> bool:
         if entity_id not in self._near:

@@ -34,6 +34,8 @@ for that one."""
 REQUEST_WEIGHT = 0.3
 REGULARISATION = 3.0
 NO_REQUEST_COST = 0.15
+NOTHING_TO_TARGET = "there is nothing for it here"
+"""Of actions that are not known in this scene at all; nobody can ask for them."""
 MAX_SENTENCES = 4
 
 TALK = (
@@ -75,6 +77,8 @@ class Nomination:
     score: float
     margin: float
     """Over the next action that the character could do."""
+    hindrance: str = ""
+    """Why what is asked for cannot be done now, in words for the prompt. `names` is empty then: the reply is words."""
 
 
 class Nominator:
@@ -146,15 +150,13 @@ class Nominator:
         conditions: Conditions,
     ) -> Nomination | None:
         fit = {name: float((asking @ vector).max()) for name, asking in self._asking.items()}
-        possible = [
-            action.name
-            for action in actions
-            if action.name in fit and _names_enough(action, targets) and _can(conditions, action, targets)
-        ]
-        if not possible:
+        named = [action for action in actions if action.name in fit and _names_enough(action, targets)]
+        hindrances = {action.name: _hindrance(conditions, action, targets) for action in named}
+        known = [name for name, hindrance in hindrances.items() if hindrance != NOTHING_TO_TARGET]
+        if not known:
             return None
-        possible.sort(key=lambda name: -fit[name])
-        chosen = possible[0]
+        known.sort(key=lambda name: -fit[name])
+        chosen = known[0]
         if fit[chosen] < max(fit.values()) - TOLERANCE:
             return None
         contrast = fit[chosen] - float((self._other @ vector).max())
@@ -162,7 +164,9 @@ class Nominator:
         score = contrast + REQUEST_WEIGHT * request - (NO_REQUEST_COST if _asks_nothing(text) else 0.0)
         if score < THRESHOLD:
             return None
-        margin = fit[chosen] - fit[possible[1]] if len(possible) > 1 else 1.0
+        margin = fit[chosen] - fit[known[1]] if len(known) > 1 else 1.0
+        if hindrance := hindrances[chosen]:
+            return Nomination((), {}, score, margin, hindrance)
         return Nomination((chosen,), _narrowed(self._actions[chosen], targets), score, margin)
 
 
@@ -243,15 +247,15 @@ def _names_enough(action: ActionSpec, targets: Mapping[TargetKind, tuple[str, ..
     )
 
 
-def _can(conditions: Conditions, action: ActionSpec, targets: Mapping[TargetKind, tuple[str, ...]]) -> bool:
-    """Whether it can be done, with something that was named where something was."""
-    return conditions.is_possible(action) and all(
-        parameter.is_optional
-        or parameter.kind not in ("place", "object", "character")
-        or parameter.kind not in targets
-        or not set(targets[parameter.kind]).isdisjoint(conditions.targets(action, parameter))
-        for parameter in action.parameters
-    )
+def _hindrance(conditions: Conditions, action: ActionSpec, targets: Mapping[TargetKind, tuple[str, ...]]) -> str:
+    """What is in the way of doing it, with something that was named where something was; "" where nothing is."""
+    if not action.is_possible(conditions.scene):
+        return NOTHING_TO_TARGET
+    for parameter in action.parameters:
+        named = next((ids for kind, ids in targets.items() if kind == parameter.kind), ())
+        if not parameter.is_optional and named and set(named).isdisjoint(conditions.targets(action, parameter)):
+            return conditions.unfit(action, parameter, named[0]) or NOTHING_TO_TARGET
+    return conditions.unmet(action) or ""
 
 
 def _narrowed(

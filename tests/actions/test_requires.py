@@ -1,7 +1,10 @@
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,6 +13,7 @@ from llguidance import LLMatcher, LLTokenizer
 from npc.actions import Act, ActionSpec, Parameter, ReplyParser, compile_reply_grammar, parse_call
 from npc.actions.conditions import Conditions
 from npc.actions.declare import Action, Someone, Thing, read_actions, spec_of
+from npc.actions.nominate import Nominator, Vectors
 from npc.actions.requires import read_requires
 from npc.errors import ConfigError, InputError
 from npc.world import Being, Entity, Scene
@@ -103,6 +107,30 @@ def test_what_is_missing_is_said_in_words() -> None:
         parse_call("[chop(thing=log)]", ACTIONS, conditions.scene)
     with pytest.raises(InputError, match="'gate' cannot be meant by open now; have door, axe"):
         parse_call("[open(thing=gate)]", ACTIONS, YARD)
+
+
+class Same:
+    """Every phrasing of an action fits exactly itself."""
+
+    async def embed(self, texts: Sequence[str], /) -> Vectors:
+        vectors = np.zeros((len(texts), 64), np.float32)
+        for n, text in enumerate(texts):
+            vectors[n, zlib.crc32(text.strip(".!").encode()) % 64] = 1
+        return vectors
+
+
+async def test_a_request_that_cannot_be_granted_is_answered_in_words_that_say_why() -> None:
+    gate = replace(OPEN, examples=("open the {thing}",), counter_examples=("who opened the {thing}?",))
+    nominator = (await Nominator.build([gate], Same())).of((gate,))
+    granted = await nominator.nominate("open the door", YARD)
+    assert granted is not None
+    assert (granted.names, granted.targets, granted.hindrance) == (("open",), {"object": ("door",)}, "")
+    for thing, reason in (("gate", "gate is locked"), ("oak", "oak is not near")):
+        refused = await nominator.nominate(f"open the {thing}", YARD)
+        assert refused is not None
+        assert (refused.names, refused.hindrance) == ((), reason)
+        lark = compile_reply_grammar((gate,), YARD, "required", refused.names, refused.targets).lark
+        assert "call" not in lark
 
 
 entities = st.builds(

@@ -19,6 +19,7 @@ from npc.train.notation import choose_details, definite, fill, slots
 from npc.turn import Voice
 from npc.world import Entity, Scene
 
+RECAST = 0.2
 _OPAQUE = ("act", "cmd", "do", "skill", "verb", "npc", "fn")
 
 
@@ -77,7 +78,9 @@ class Stage:
 
 def set_stage(corpus: Corpus, world: World, form: CastForm, random: Random) -> Stage:
     """`form` is one of the world's cast."""
-    manner = corpus.manners[form.manner]
+    # Now and then somebody speaks as nobody would have thought: the style in the prompt is what counts.
+    is_recast = random.random() < RECAST
+    manner = corpus.manners[random.choice(sorted(corpus.manners)) if is_recast else form.manner]
     ids = _Ids(random)
     people = [one for one in world.people if one.name.lower() not in form.name.lower()]
     scene = Scene(

@@ -130,7 +130,7 @@ def _call_rules(
 
     def shared(body: str) -> str:
         return next((rule for rule, known in rules.items() if known == body), None) or add(
-            f"{name.upper()}_VALUE{len(rules)}", body
+            f"{name.upper()}VALUE{len(rules)}", body
         )
 
     def add(rule: str, body: str) -> str:

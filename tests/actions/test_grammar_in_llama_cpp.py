@@ -31,7 +31,7 @@ def url(models: ModelStore) -> Iterator[str]:
         server.kill()
 
 
-@pytest.mark.parametrize("choice", ["auto", "required", "none"])
+@pytest.mark.parametrize("choice", ["auto", "required"])
 async def test_many_targets_with_feelings_are_a_grammar_for_llama_cpp(url: str, choice: Choice) -> None:
     scene, actions = crowded(60), demanding_library()
     grammar = compile_reply_grammar(actions, scene, choice, expressions=SHOWN)

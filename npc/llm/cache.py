@@ -4,6 +4,7 @@ A row is what one token leaves: the keys of all key heads, then their values.
 """
 
 import math
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +15,8 @@ from npc.llm.architecture import Architecture
 
 
 class LayerCache(Protocol):
+    page_size: int
+
     def write(self, slots: Tensor, rows: Tensor) -> None:
         """slots: [n] int64, page * page_size + offset; rows: [n, kv_size]."""
         ...
@@ -31,8 +34,14 @@ class DenseCache:
     def __init__(
         self, arch: Architecture, n_pages: int, page_size: int, dtype: torch.dtype, device: torch.device
     ) -> None:
+        self.page_size = page_size
         self._pages = _zeros((n_pages, page_size, arch.kv_size), dtype, device)
         self._rows = self._pages.view(-1, arch.kv_size)
+
+    @cached_property
+    def bits(self) -> "np.ndarray[tuple[int, int, int], np.dtype[np.uint16]]":
+        """The same memory, as the bits of bfloat16 on a CPU: [n_pages, page_size, kv_size]."""
+        return self._pages.view(torch.uint16).numpy()
 
     def write(self, slots: Tensor, rows: Tensor) -> None:
         self._rows.index_copy_(0, slots, rows)
@@ -55,6 +64,7 @@ class Int8Cache:
     def __init__(
         self, arch: Architecture, n_pages: int, page_size: int, dtype: torch.dtype, device: torch.device
     ) -> None:
+        self.page_size = page_size
         self._shape = (2 * arch.n_kv_heads, arch.head_dim)
         self._pages = _zeros((n_pages, page_size, *self._shape), torch.int8, device)
         self._scales = _zeros((n_pages, page_size, self._shape[0], 1), dtype, device)

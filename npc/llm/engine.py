@@ -215,6 +215,8 @@ class EmbeddedLanguageModel:
         def make_engine() -> Engine:
             folders = [model_folder] if draft_folder is None else [model_folder, draft_folder]
             models = [weights.load(each, derived, settings.weights, settings.context_tokens) for each in folders]
+            for model in models:
+                model.warm_up()
             token_bytes = CACHES[settings.cache_type].token_bytes
             page_bytes = PAGE_SIZE * sum(token_bytes(model.arch, model.dtype) for model in models)
             return Engine(

@@ -9,12 +9,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (the name that the field uses)
 
 from npc.llm.architecture import Architecture
-from npc.llm.cache import LayerCache
+from npc.llm.cache import DenseCache, LayerCache
+from npc.llm.fused import FusedStep
 from npc.llm.linear import Linear
 
 
@@ -30,6 +32,12 @@ class RmsNorm:
         self._weight = weight.float() * math.sqrt(n)
         self._floor = torch.tensor(math.sqrt(n * eps), device=weight.device)
         self._dtype = dtype
+        self.floor = n * eps
+
+    @property
+    def scaled(self) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
+        """√n · weight, on a CPU."""
+        return self._weight.numpy()
 
     def __call__(self, x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
@@ -55,9 +63,7 @@ class Group:
     start: int
     n_sequences: int
     n_queries: int
-    pages: Tensor  # [n_sequences, n_pages] int64
-    masks: dict[int, Tensor | None]
-    """By window: [n_sequences, 1, q_per_kv * n_queries, n_pages * page_size], added to the scores; None: all seen."""
+    pages: Tensor  # [n_sequences, n_pages] int64; a shorter text's are filled up with any page
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,27 +86,52 @@ class Transformer:
         n_positions: int,
         dtype: torch.dtype,
     ) -> None:
-        self.arch, self.dtype = arch, dtype
+        self.arch, self.dtype, self.n_positions = arch, dtype, n_positions
         self.device = embedding.device
-        self._embedding, self._layers, self._norm, self._head = embedding, tuple(layers), norm, head
+        self.embedding, self.layers, self.norm, self.head = embedding, tuple(layers), norm, head
         cos, sin = arch.rotary.tables(arch.head_dim, n_positions)
         self._cos, self._sin = cos.to(self.device, dtype), sin.to(self.device, dtype)
+        self._fused = FusedStep(self) if FusedStep.suits(self) else None
 
     def forward(self, batch: Batch, cache: Sequence[LayerCache]) -> Tensor | None:
         """Logits [n_logits, vocab] of the wanted rows; new keys and values go into `cache`."""
-        hidden = self._embedding[batch.ids].float()  # [n, hidden]; what layers add up is kept in float32
+        if self._fused is not None and self._fused.fits(batch, cache):
+            return self._fused.forward(batch, cache)
+        return self.forward_plainly(batch, cache)
+
+    def warm_up(self) -> None:
+        """Have what is compiled compiled (once: it is kept on disk), and the weights in memory."""
+        pages = torch.zeros(1, 1, dtype=torch.int64)
+        nothing = torch.zeros(1, dtype=torch.int64)
+        cache = DenseCache(self.arch, 1, 1, self.dtype, self.device)
+        batch = Batch(nothing, nothing, nothing, [Group(0, 1, 1, pages.to(self.device))], nothing)
+        with torch.inference_mode():
+            self.forward(batch, [cache] * self.arch.n_layers)
+
+    def forward_plainly(self, batch: Batch, cache: Sequence[LayerCache]) -> Tensor | None:
+        """The same on any device, for any number of rows."""
+        hidden = self.embedding[batch.ids].float()  # [n, hidden]; what layers add up is kept in float32
         cos, sin = self._cos[batch.positions], self._sin[batch.positions]  # [n, 1, head_dim]
-        for index, layer in enumerate(self._layers):
-            attended = self._attend(index, layer, layer.attention_norm(hidden), cos, sin, batch, cache[index])
+        masks = [self._masks(group, batch.positions, cache[0].page_size) for group in batch.groups]
+        for index, layer in enumerate(self.layers):
+            attended = self._attend(index, layer, layer.attention_norm(hidden), cos, sin, batch, cache[index], masks)
             hidden = hidden + layer.out(attended)
             gate, up = layer.gate_up(layer.mlp_norm(hidden)).chunk(2, -1)
             hidden = hidden + layer.down(F.silu(gate).mul_(up))
         if batch.wanted is None:
             return None
-        return self._head(self._norm(hidden[batch.wanted]))
+        return self.head(self.norm(hidden[batch.wanted]))
 
     def _attend(
-        self, index: int, layer: Layer, hidden: Tensor, cos: Tensor, sin: Tensor, batch: Batch, cache: LayerCache
+        self,
+        index: int,
+        layer: Layer,
+        hidden: Tensor,
+        cos: Tensor,
+        sin: Tensor,
+        batch: Batch,
+        cache: LayerCache,
+        masks: Sequence[dict[int, Tensor]],
     ) -> Tensor:
         arch = self.arch
         n, dim, half = hidden.shape[0], arch.head_dim, arch.head_dim // 2
@@ -114,10 +145,13 @@ class Transformer:
         if arch.rotates[index]:
             turned.copy_(torch.addcmul(turned * cos, turned.roll(half, -1), sin))
         cache.write(batch.slots, qkv[:, arch.q_size :])
-        parts = [self._attend_group(heads, group, cache, arch.windows[index]) for group in batch.groups]
+        window = arch.windows[index]
+        parts = [
+            self._attend_group(heads, group, cache, own[window]) for group, own in zip(batch.groups, masks, strict=True)
+        ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _attend_group(self, heads: Tensor, group: Group, cache: LayerCache, window: int) -> Tensor:
+    def _attend_group(self, heads: Tensor, group: Group, cache: LayerCache, mask: Tensor) -> Tensor:
         """Attention of one group, [n_sequences * n_queries, q_size].
 
         The queries that share a key head are laid out as if they were more
@@ -131,5 +165,17 @@ class Transformer:
         pages = cache.read(group.pages.view(-1))  # [b * n_pages, page_size, kv_size]
         keys_values = pages.view(b, -1, 2, kv, dim)
         keys, values = keys_values[:, :, 0].transpose(1, 2), keys_values[:, :, 1].transpose(1, 2)
-        out = F.scaled_dot_product_attention(query, keys, values, attn_mask=group.masks[window])
+        out = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
         return out.view(b, kv, per_kv, t, dim).permute(0, 3, 1, 2, 4).reshape(b * t, arch.q_size)
+
+    def _masks(self, group: Group, positions: Tensor, page_size: int) -> dict[int, Tensor]:
+        """By window: [n_sequences, 1, q_per_kv * n_queries, n_pages * page_size], added to the scores."""
+        arch, rows = self.arch, slice(group.start, group.start + group.n_sequences * group.n_queries)
+        at = positions[rows].view(group.n_sequences, group.n_queries, 1)
+        keys = torch.arange(group.pages.shape[1] * page_size, device=self.device)
+        masks = {}
+        for window in set(arch.windows):
+            seen = keys <= at if window == 0 else (keys <= at) & (keys > at - window)
+            mask = torch.zeros(seen.shape, dtype=self.dtype, device=self.device).masked_fill_(~seen, -torch.inf)
+            masks[window] = mask.repeat(1, arch.n_heads // arch.n_kv_heads, 1)[:, None]
+        return masks

@@ -57,7 +57,7 @@ class Runner:
                     positions.append(position)
                     slots.append(each.pages[position // self._page_size] * self._page_size + position % self._page_size)
                 wanted += range(len(ids) - each.n_wanted, len(ids))
-            groups.append(self._group(some, start, positions[start:]))
+            groups.append(self._group(some, start))
         device = self._model.device
         batch = Batch(
             torch.tensor(ids, device=device),
@@ -77,18 +77,10 @@ class Runner:
                 at += n_wanted
         return results
 
-    def _group(self, rows: Sequence[Rows], start: int, positions: list[int]) -> Group:
-        arch, device, dtype = self._model.arch, self._model.device, self._model.dtype
-        n_sequences, n_queries = len(rows), len(rows[0].tokens)
+    def _group(self, rows: Sequence[Rows], start: int) -> Group:
+        n_queries = len(rows[0].tokens)
         n_pages = max(-(-(each.first + n_queries) // self._page_size) for each in rows)
         tables = [list(each.pages[:n_pages]) for each in rows]
         # A shorter table is filled with its own first page: what lies there is behind the mask.
-        pages = torch.tensor([table + table[:1] * (n_pages - len(table)) for table in tables], device=device)
-        at = torch.tensor(positions, device=device).view(n_sequences, n_queries, 1)
-        keys = torch.arange(n_pages * self._page_size, device=device)
-        masks: dict[int, Tensor | None] = {}
-        for window in set(arch.windows):
-            seen = keys <= at if window == 0 else (keys <= at) & (keys > at - window)
-            mask = torch.zeros(seen.shape, dtype=dtype, device=device).masked_fill_(~seen, -torch.inf)
-            masks[window] = mask.repeat(1, arch.n_heads // arch.n_kv_heads, 1)[:, None]
-        return Group(start, n_sequences, n_queries, pages, masks)
+        pages = [table + table[:1] * (n_pages - len(table)) for table in tables]
+        return Group(start, len(rows), n_queries, torch.tensor(pages, device=self._model.device))

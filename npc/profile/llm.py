@@ -49,6 +49,7 @@ class Ours:
         began = time.monotonic()
         self._tokenizer = ChatTokenizer(model_folder)
         model = weights.load(model_folder, derived, settings.weights, settings.context_tokens)
+        model.warm_up()
         # No token ends a reply here: every reply has the length that was asked for.
         self.engine = Engine(model, (), n_pages=900)
         self.ready_ms = 1000 * (time.monotonic() - began)

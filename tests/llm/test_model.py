@@ -15,6 +15,7 @@ from npc.llm.architecture import Architecture
 from npc.llm.cache import CACHES
 from npc.llm.linear import FORMATS
 from npc.llm.model import Batch, Group, Transformer
+from npc.llm.runner import Rows, Runner
 
 TOLERANCE = 2e-4
 """Largest difference of a logit in float32; the logits of these models span about 20."""
@@ -54,17 +55,8 @@ def logits_of(model: Transformer, ids: list[int], chunks: tuple[int, ...], cache
         for n in chunks:
             positions = torch.arange(first, first + n)
             slots = pages[0, positions // page_size] * page_size + positions % page_size
-            keys = torch.arange(pages.numel() * page_size)
-            masks = {}
-            for window in set(model.arch.windows):
-                seen = keys <= positions[:, None]
-                if window:
-                    seen = seen & (keys > positions[:, None] - window)
-                mask = torch.zeros(seen.shape).masked_fill(~seen, -torch.inf)
-                masks[window] = mask.repeat(model.arch.n_heads // model.arch.n_kv_heads, 1)[None, None]
-            batch = Batch(
-                torch.tensor(ids[first : first + n]), positions, slots, [Group(0, 1, n, pages, masks)], torch.arange(n)
-            )
+            tokens = torch.tensor(ids[first : first + n])
+            batch = Batch(tokens, positions, slots, [Group(0, 1, n, pages)], torch.arange(n))
             out = model.forward(batch, cache)
             assert out is not None
             rows.append(out)
@@ -81,6 +73,39 @@ def test_logits_equal_those_of_transformers(family: str, config: dict[str, objec
     ours = logits_of(weights.load(folder, tmp_path / "derived", "float32", 512), ids, (23, 1, 1, 15))
     assert theirs.logits[0].std() > 1, "a model whose logits are all alike would prove nothing"
     assert (ours - theirs.logits[0]).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize(("family", "config"), FAMILIES.values(), ids=FAMILIES.keys())
+def test_compiled_steps_equal_plain_ones(family: str, config: dict[str, object], tmp_path: Path) -> None:
+    """Both in bfloat16, whose own error against float32 is the measure."""
+    folder = write_model(tmp_path / "model", family, **config)
+    ids = torch.randint(0, VOCAB, (40,), generator=torch.Generator().manual_seed(1)).tolist()
+    chunks = (20, 1, 1, 8, 10)
+    exact = logits_of(weights.load(folder, tmp_path / "derived", "float32", 512), ids, chunks)
+    model = weights.load(folder, tmp_path / "derived", "bf16", 512)
+    compiled = logits_of(model, ids, chunks).float()
+    model._fused = None
+    plain = logits_of(model, ids, chunks).float()
+    error = (plain - exact).norm()
+    assert not torch.equal(compiled[20:], plain[20:]), "a chunk of few rows runs compiled"
+    assert (compiled - exact).norm() < 1.1 * error
+    assert (compiled - plain).norm() < 1.5 * error
+
+
+def test_a_compiled_row_does_not_depend_on_its_company(tiny_folder: Path, tmp_path: Path) -> None:
+    model = weights.load(tiny_folder, tmp_path, "bf16", 512)
+    prompts = [[index, *range(3, 10 + 4 * index)] for index in range(4)]
+
+    def last_logits(some: list[list[int]]) -> list[torch.Tensor]:
+        runner = Runner(model, 16, 16)
+        pages = [[4 * index + n for n in range(4)] for index in range(len(some))]
+        for prompt, own in zip(some, pages, strict=True):
+            runner.run([Rows(prompt[:-2], 0, own, 0)])
+        out = runner.run([Rows(prompt[-2:], len(prompt) - 2, own, 1) for prompt, own in zip(some, pages, strict=True)])
+        return [row[0] for row in out if row is not None]
+
+    together = last_logits(prompts)
+    assert all(torch.equal(row, last_logits([prompt])[0]) for row, prompt in zip(together, prompts, strict=True))
 
 
 @pytest.mark.parametrize(("weights_format", "error"), [("bf16", 0.05), ("int8", 0.08), ("int4", 0.5)])

@@ -135,7 +135,8 @@ def test_a_remembered_prefix_is_remembered_for_the_draft_model_too(bench: MakeBe
     assert again.end is not None
     assert again.end.n_cached_tokens == 89
     assert again.tokens == first.tokens
-    assert again.sequence.n_accepted >= first.sequence.n_accepted
+    # Written in other company, the draft model's bfloat16 may part near ties; without the prompt it would part nearly all.
+    assert again.sequence.n_accepted > 0.6 * first.sequence.n_accepted
 
 
 def test_drafting_costs_time_so_a_poor_model_is_asked_seldom() -> None:

@@ -6,6 +6,7 @@ pause, `policy` says how long to wait by what was said (`completeness`), how it
 sounded (`smart_turn`) and what was asked.
 """
 
+from npc.turntaking.barge_in import Overlap, Reaction, react
 from npc.turntaking.detector import (
     DetectorEvent,
     Lull,
@@ -22,11 +23,14 @@ __all__ = [
     "DetectorEvent",
     "Evidence",
     "Lull",
+    "Overlap",
     "Patience",
     "Paused",
+    "Reaction",
     "Resumed",
     "TurnDetector",
     "TurnEnded",
     "TurnStarted",
     "endpoint_ms",
+    "react",
 ]

@@ -20,9 +20,9 @@ LOG_ODDS: Final = {
     "filler": -1.0,
     "only the condition": -2.4,
     "asks for a yes or no": -0.6,
-    "asks what": 0.6,
+    "asks what": 1.2,
     "several sentences": 1.3,
-    "whole by itself": 1.7,
+    "whole by itself": 2.0,
     "answer": 1.7,
     "fragment": -1.2,
 }
@@ -38,7 +38,7 @@ MAX_WORDS: Final = 8
 def completeness(transcript: str, asked: str = "") -> float:
     """Log odds that somebody who said `transcript` has finished, after the character said `asked`.
 
-    0 is even odds; -2.4 for "I would like to", 1.2 for "How much is it?", 3.7 for "How much is the sword by the door?".
+    0 is even odds; -2.7 for "I would like to", 1.3 for "How much is it?", 3.5 for "How much is the sword by the door?".
     """
     sentences = _sentences(transcript)
     n_words = len(sentences[-1]) if sentences else 0

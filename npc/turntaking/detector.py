@@ -100,6 +100,11 @@ class TurnDetector:
         return self._phase == "pause"
 
     @property
+    def speech_end_sample(self) -> int:
+        """Of the turn that is going on, as far as it was heard."""
+        return self._speech_end
+
+    @property
     def is_silent(self) -> bool:
         """Nothing was heard in the newest frame."""
         return self._burst_start is None

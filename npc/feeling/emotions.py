@@ -6,8 +6,11 @@ circumplex of Russell (1980) and the norms of Warriner et al. (2013), rounded.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from types import MappingProxyType
 
+from npc.errors import ConfigError
+from npc.tts.voices import VOICES, timbre_of
 from npc.turn import Voice
 
 Mix = Mapping[str, float]
@@ -83,14 +86,16 @@ def valence_arousal(mix: Mix) -> tuple[float, float]:
 def coloured(voice: Voice, mix: Mix, strength: float = 1.0) -> Voice:
     """The voice in that emotion: aroused speech is quicker and higher, low spirits are slower and lower.
 
-    Changes are a few percent, within what every voice bears: the named voices leave room of a tenth and more.
-    (Directions after Juslin and Laukka, 2003.)
+    Changes are a few percent; a voice that is at the end of what it bears stays as it is. (Directions after Juslin and
+    Laukka, 2003.)
     """
     valence, arousal = valence_arousal(mix)
     speed = 1 + strength * (0.08 * arousal + 0.02 * valence)
     pitch = 1 + strength * (0.05 * arousal + 0.02 * valence)
-    return Voice(voice.name, _within(voice.speed * speed), _within(voice.pitch * pitch), voice.formant)
-
-
-def _within(factor: float) -> float:
-    return round(max(0.5, min(factor, 2.0)), 4)
+    moved = replace(voice, speed=round(voice.speed * speed, 4), pitch=round(voice.pitch * pitch, 4))
+    if moved.name in VOICES:
+        try:
+            timbre_of(moved)
+        except ConfigError:
+            return voice
+    return moved

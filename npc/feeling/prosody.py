@@ -57,7 +57,7 @@ def measure(audio: Samples) -> Prosody | None:
         return None
     audible = frames[is_audible]
     loudness = float(10 * np.log10((audible**2).mean() + 1e-10))
-    return Prosody(_pitch(audible[::2]), loudness, _syllables(level_db) / seconds, seconds)
+    return Prosody(_pitch(audible[::3]), loudness, _syllables(level_db) / seconds, seconds)
 
 
 def _pitch(frames: NDArray[np.float32]) -> float:

@@ -4,6 +4,7 @@ import pytest
 from npc.face import FRAME_RATE_HZ, Face
 from npc.face.blendshapes import BLENDSHAPES, INDEX, emotion_pose
 from npc.feeling.emotions import EMOTIONS, PLAIN, coloured, mix_of, valence_arousal
+from npc.tts.voices import VOICES, timbre_of
 from npc.turn import Phoneme, Speech, Voice
 
 RATE_HZ = 24_000
@@ -115,3 +116,15 @@ def test_aroused_speech_is_quicker_and_higher_and_low_spirits_slower() -> None:
     assert angry.pitch > 1 > sad.pitch
     assert coloured(plain, mix_of("angry"), 0) == plain
     assert valence_arousal({"joy": 1.0, "anger": 1.0})[1] == 1.0, "kept within"
+
+
+@pytest.mark.parametrize("voice", sorted(VOICES))
+def test_every_voice_bears_every_emotion(voice: str) -> None:
+    for name in EMOTIONS:
+        timbre_of(coloured(Voice(voice), mix_of(name)))
+
+
+def test_a_voice_at_the_end_of_what_it_bears_stays_as_it_is() -> None:
+    lowest = Voice("deep", pitch=0.9)
+    assert coloured(lowest, mix_of("sad")) == lowest
+    assert coloured(lowest, mix_of("joy")) != lowest

@@ -32,6 +32,10 @@ class TurnTaking(_Section):
     """After this much silence the reply is begun, unheard. Against 96: 32 ms sooner, and 3 % more replies in vain."""
     endpoint_ms: Positive = 200
     """After this much silence the turn is over and the reply leaves, unless the pause is judged by what was said."""
+    judges_pauses: bool = True
+    """Let what was said decide how long a pause may be; else every turn ends after `endpoint_ms`."""
+    speculates: bool = True
+    """Begin the reply at a pause, before the turn is surely over; else only recognition is begun."""
     eagerness: Annotated[float, Field(ge=0, le=1)] = 0.5
     """How soon a pause is taken for the end of the turn: 0 lets people think, 1 risks to cut them off."""
     min_endpoint_ms: Positive = 80

@@ -17,15 +17,22 @@ from npc.events import AudioInput
 from npc.frames import from_pcm
 from npc.stages import VoiceActivityStream
 from npc.turn import HEARING_RATE_HZ, Samples
-from npc.turntaking import DetectorEvent, TurnDetector
+from npc.turntaking import DetectorEvent, Patience, TurnDetector
 
 _PER_MS = HEARING_RATE_HZ // 1000
 MAX_ARRIVALS = 400
 
 
 class Ear:
-    def __init__(self, audio: AudioInput, vad: VoiceActivityStream, settings: TurnTaking, opened_ms: float) -> None:
-        self.detector = TurnDetector(settings)
+    def __init__(
+        self,
+        audio: AudioInput,
+        vad: VoiceActivityStream,
+        settings: TurnTaking,
+        opened_ms: float,
+        patience: Patience | None = None,
+    ) -> None:
+        self.detector = TurnDetector(settings, patience)
         self._audio = audio
         self._vad = vad
         self._n_preroll = settings.preroll_ms * _PER_MS

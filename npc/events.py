@@ -214,6 +214,21 @@ class ActionEvent(Event):
     args: dict[str, Any]  # JSON scalars; each action declares its own
 
 
+class ReplyHushed(Event):
+    """The player makes a sound: hold the reply's audio where it is, until `reply-resumed` or `reply-ended`."""
+
+    type: Literal["reply-hushed"] = "reply-hushed"
+    turn: Turn
+    sample: Sample
+
+
+class ReplyResumed(Event):
+    """It was nothing: play on."""
+
+    type: Literal["reply-resumed"] = "reply-resumed"
+    turn: Turn
+
+
 class ReplyEnded(Event):
     """The reply is over for the ear: it was played to its end (as reported, or in real time), or broken off.
 
@@ -235,12 +250,22 @@ class SpanReport(Event):
     attributes: dict[str, Any] = {}  # JSON scalars
 
 
+class Speculation(Event):
+    """What came of beginning replies at pauses, before the turn was over."""
+
+    n_thrown_away: int = Field(description="Replies that were begun in vain, since the player went on")
+    n_tokens_thrown_away: int
+    audio_ms_thrown_away: int
+    saved_ms: float = Field(description="Work on this reply, after recognition, that was done before the turn was over")
+
+
 class TurnMetrics(Event):
     """Where the time of a turn went; times count from the player's last speech sample."""
 
     type: Literal["turn-metrics"] = "turn-metrics"
     turn: Turn
     voice_to_voice_ms: float | None = Field(description="Last speech sample to first reply audio; null for text")
+    speculation: Speculation | None = Field(default=None, description="null for text")
     spans: tuple[SpanReport, ...]
 
 
@@ -263,6 +288,8 @@ ServerEvent = Annotated[
     | ReplyStarted
     | WordsEvent
     | ActionEvent
+    | ReplyHushed
+    | ReplyResumed
     | ReplyEnded
     | TurnMetrics
     | ErrorEvent,

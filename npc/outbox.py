@@ -21,6 +21,7 @@ class Outbox:
         self._max_audio_frames = max_audio_frames
         self._n_audio_frames = 0
         self._is_closed = False
+        self._holds_audio = False
         self._has_items = asyncio.Event()
         self._has_room = asyncio.Event()
         self._has_room.set()
@@ -38,13 +39,32 @@ class Outbox:
 
     async def take(self) -> ServerEvent | AudioFrame:
         """The next thing to send. Raises OutboxClosed at the end."""
-        await self._has_items.wait()
-        if not self._items:
-            raise OutboxClosed
-        item = self._items.popleft()
-        self._n_audio_frames -= isinstance(item, AudioFrame)
+        while True:
+            await self._has_items.wait()
+            if not self._items:
+                raise OutboxClosed
+            item = self._items.popleft() if not self._holds_audio else self._take_event()
+            if item is not None:
+                self._n_audio_frames -= isinstance(item, AudioFrame)
+                self._signal()
+                return item
+            self._has_items.clear()
+
+    def _take_event(self) -> ServerEvent | None:
+        """The first that is no audio: what is held back does not keep the rest."""
+        for index, item in enumerate(self._items):
+            if not isinstance(item, AudioFrame):
+                del self._items[index]
+                return item
+        return None
+
+    def hold_audio(self) -> None:
+        """Let no audio leave until `release_audio`."""
+        self._holds_audio = True
+
+    def release_audio(self) -> None:
+        self._holds_audio = False
         self._signal()
-        return item
 
     def drop_audio(self, turn: int) -> None:
         """Forget the audio of `turn` that is not yet sent."""

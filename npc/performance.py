@@ -6,9 +6,10 @@ is taken to run in real time from the moment when the first frame was sent.
 """
 
 import asyncio
+from collections.abc import Sequence
 
 from npc.clock import Clock
-from npc.events import SpanReport, TurnMetrics
+from npc.events import SpanReport, Speculation, TurnMetrics
 from npc.frames import AudioFrame
 from npc.reply import Reply
 
@@ -30,7 +31,10 @@ class Performance:
         self._committed = asyncio.Event()
         self._moved = asyncio.Event()
         self._first_sent_ms: float | None = None
+        self._hushed_at_ms: float | None = None
+        self._hushed_ms = 0.0
         self._reported: int | None = None
+        self._speculation: Speculation | None = None
 
     @property
     def is_committed(self) -> bool:
@@ -40,6 +44,19 @@ class Performance:
         """The player's turn is over: the reply may be heard."""
         self.reply.commit()
         self._committed.set()
+
+    def account_for(self, thrown_away: Sequence[Reply]) -> None:
+        """Replies to the same turn that were begun before this one, in vain. To be told before `commit`."""
+        trace = self.reply.trace
+        now_ms = trace.now_ms()
+        heard_ms, ready_ms = trace.end_of("asr"), trace.end_of("tts") or now_ms
+        saved_ms = ready_ms - heard_ms if self.reply.is_eager and heard_ms is not None else 0.0
+        self._speculation = Speculation(
+            n_thrown_away=len(thrown_away),
+            n_tokens_thrown_away=sum(reply.n_pieces for reply in thrown_away),
+            audio_ms_thrown_away=round(sum(reply.timeline.duration_ms for reply in thrown_away)),
+            saved_ms=round(max(0.0, saved_ms), 1),
+        )
 
     async def wait_until_committed(self) -> None:
         await self._committed.wait()
@@ -55,6 +72,29 @@ class Performance:
             self._moved.set()
         return self.metrics() if frame.is_last else None
 
+    @property
+    def is_hushed(self) -> bool:
+        return self._hushed_at_ms is not None
+
+    def hush(self) -> None:
+        """Playback stands still from now on."""
+        self._hushed_at_ms = self._clock.now_ms()
+
+    def go_on(self) -> None:
+        """Playback goes on where it stood."""
+        if self._hushed_at_ms is not None:
+            self._hushed_ms += self._clock.now_ms() - self._hushed_at_ms
+            self._hushed_at_ms = None
+            self._moved.set()
+
+    @property
+    def _played_ms(self) -> float:
+        """How long the reply has been playing, silences left out."""
+        if self._first_sent_ms is None:
+            return 0.0
+        now_ms = self._clock.now_ms() if self._hushed_at_ms is None else self._hushed_at_ms
+        return max(0.0, now_ms - self._first_sent_ms - self._hushed_ms)
+
     def report(self, sample: int) -> None:
         """The client says that playback has reached `sample`."""
         self._reported = max(sample, self._reported or 0)
@@ -65,10 +105,7 @@ class Performance:
         """How much of the reply has reached the player's ear."""
         if self._reported is not None:
             return min(self._reported, self.reply.timeline.n_samples)
-        if self._first_sent_ms is None:
-            return 0
-        played_ms = self._clock.now_ms() - self._first_sent_ms
-        return min(int(played_ms * self.reply.timeline.rate_hz / 1000), self.reply.timeline.n_samples)
+        return min(int(self._played_ms * self.reply.timeline.rate_hz / 1000), self.reply.timeline.n_samples)
 
     async def wait_until_heard(self) -> None:
         """Return when playback has reached the end of all that was said."""
@@ -85,12 +122,11 @@ class Performance:
                 pass
 
     def _until_given_up_ms(self, n_samples: int) -> float | None:
-        """How long to wait for a sign of life; None before the first frame has left."""
-        if self._first_sent_ms is None:
+        """How long to wait for a sign of life; None before the first frame has left, and while hushed."""
+        if self._first_sent_ms is None or self.is_hushed:
             return None
-        real_time_end_ms = self._first_sent_ms + n_samples * 1000 / self.reply.timeline.rate_hz
         grace_ms = 0 if self._reported is None else REPORT_GRACE_MS
-        return real_time_end_ms + grace_ms - self._clock.now_ms()
+        return n_samples * 1000 / self.reply.timeline.rate_hz + grace_ms - self._played_ms
 
     def metrics(self) -> TurnMetrics:
         """Where the time went; voice to voice ends when the first sample leaves."""
@@ -99,6 +135,7 @@ class Performance:
         return TurnMetrics(
             turn=self.reply.turn,
             voice_to_voice_ms=None if self.spoken_from is None else audio_out_ms,
+            speculation=None if self.spoken_from is None else self._speculation,
             spans=tuple(
                 SpanReport(
                     name=span.name,

@@ -8,22 +8,22 @@ clause is spoken while the model writes the next.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
 from npc.actions import Act, Piece, Rejected, ReplyParser, Say, compile_reply_grammar, render_call
-from npc.character import Character, build_prompt
+from npc.anticipation import Anticipation
+from npc.character import Character
 from npc.config import Settings
 from npc.events import PassagesEvent, PassageUsed, ReplyStarted, ServerEvent, TranscriptEvent
 from npc.frames import AudioFrame
-from npc.mind import Mind
 from npc.outbox import Outbox
 from npc.profile import Trace
 from npc.stages import Stages
 from npc.state import SessionState
 from npc.timeline import Timeline
 from npc.tts import ClauseSplitter
-from npc.turn import ActionCall, ChatMessage, GenerationEnd, Grammar, Passage, Samples
+from npc.turn import ActionCall, ChatMessage, GenerationEnd, Grammar, Passage, Transcript
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +38,8 @@ class Reply:
     def __init__(
         self,
         turn: int,
-        mind: Mind,
+        character: Character,
+        anticipation: Anticipation,
         stages: Stages,
         settings: Settings,
         state: SessionState,
@@ -46,27 +47,28 @@ class Reply:
         outbox: Outbox,
         *,
         is_spoken: bool,
+        is_eager: bool = True,
     ) -> None:
         self.turn = turn
         self.trace = trace
         self.timeline = Timeline(turn, stages.synthesiser.rate_hz)
         self.player_text = ""
         """What is answered; empty until it was recognised, and where nothing was said."""
-        self._mind = mind
+        self.n_pieces = 0
+        """How much was written: pieces of text, a token each or a few."""
+        self._character = character
+        self._anticipation = anticipation
         self._stages = stages
         self._settings = settings
         self._state = state
         self._outbox = outbox
         self._is_spoken = is_spoken
+        self.is_eager = is_eager
         self._n_actions = 0
         self._is_committed = False
         self._committed = asyncio.Event()
         self._held: list[ServerEvent | AudioFrame] = []
         self._on_commit: list[Callable[[], None]] = []
-
-    @property
-    def character(self) -> Character:
-        return self._mind.character
 
     def commit(self) -> None:
         """The turn is over: what is ready leaves now, the rest as it comes."""
@@ -78,20 +80,21 @@ class Reply:
         self._held.clear()
         self._committed.set()
 
-    async def run(self, utterance: Samples | None, typed: str = "") -> None:
-        """Answer what was said (`utterance`, [n] at 16 kHz) and `typed`. Ends without a reply when both are empty.
+    async def run(self, listen: Callable[[], Awaitable[Transcript]] | None, typed: str = "") -> None:
+        """Answer what `listen` understands and what was typed. Ends without a reply when both are empty.
 
-        Raises StageError when a stage fails.
+        One that is not eager goes no further than to understand before it is committed. Raises StageError when a
+        stage fails.
         """
-        said = "" if utterance is None else await self._recognise(utterance)
+        said = "" if listen is None else await self._recognise(listen)
+        if not self.is_eager:
+            await self._committed.wait()
         self.player_text = " ".join(filter(None, (said, typed)))
         if not self.player_text:
             return
         self._emit(ReplyStarted(turn=self.turn))
         passages, grammar = await asyncio.gather(self._look_up(), self._allow())
-        messages = build_prompt(
-            self.character, self._state.scene, self._state.exchanges, passages, self.player_text, self._state.outcomes
-        )
+        messages = self._anticipation.prompt(self.player_text, passages)
         self._when_committed(self._state.outcomes.clear)
         lines: asyncio.Queue[Line | None] = asyncio.Queue()
         try:
@@ -101,40 +104,31 @@ class Reply:
         except* Exception as errors:  # the first failure cancelled the other task
             raise _first(errors) from None
 
-    async def _recognise(self, utterance: Samples) -> str:
+    async def _recognise(self, listen: Callable[[], Awaitable[Transcript]]) -> str:
         with self.trace.span("asr") as attributes:
-            transcript = await self._stages.recogniser.transcribe(utterance, is_final=True)
+            transcript = await listen()
             attributes |= {"audio_ms": round(transcript.audio_ms), "window": transcript.window}
         self._emit(TranscriptEvent(turn=self.turn, text=transcript.text, is_final=True))
         return transcript.text
 
     async def _look_up(self) -> tuple[Passage, ...]:
-        before = self._state.exchanges[-1].player if self._state.exchanges else ""
         with self.trace.span("retrieve"):
-            passages = await self._mind.retriever.retrieve(
-                self.player_text, self._settings.knowledge.n_passages, before
-            )
-        self._emit(
-            PassagesEvent(
-                turn=self.turn,
-                passages=tuple(
-                    PassageUsed(file=p.file, heading=p.heading, text=p.text, score=p.score) for p in passages
-                ),
-            )
-        )
+            passages = await self._anticipation.look_up(self.player_text)
+        used = tuple(PassageUsed(file=p.file, heading=p.heading, text=p.text, score=p.score) for p in passages)
+        self._emit(PassagesEvent(turn=self.turn, passages=used))
         return passages
 
     async def _allow(self) -> Grammar:
         """The grammar of this reply: what the player plainly asks for must be done, anything else may be."""
-        scene = self._state.scene
-        nomination = await self._mind.nominator.nominate(self.player_text, scene)
+        actions, scene = self._character.actions, self._state.scene
+        nomination = await self._anticipation.nominate(self.player_text)
         if nomination is None:
-            return compile_reply_grammar(self.character.actions, scene)
-        return compile_reply_grammar(self.character.actions, scene, "required", nomination.names, nomination.targets)
+            return compile_reply_grammar(actions, scene)
+        return compile_reply_grammar(actions, scene, "required", nomination.names, nomination.targets)
 
     async def _write(self, messages: list[ChatMessage], grammar: Grammar, lines: asyncio.Queue[Line | None]) -> None:
         """Turn the model's stream into clauses and calls."""
-        parser = ReplyParser(self.character.actions, self._state.scene)
+        parser = ReplyParser(self._character.actions, self._state.scene)
         clauses = ClauseSplitter()
         start_ms = self.trace.now_ms()
         first_piece_ms: float | None = None
@@ -167,7 +161,7 @@ class Reply:
 
         end: GenerationEnd | None = None
         written = ""
-        async with aclosing(self._stages.llm.generate(messages, self.character.sampling, grammar)) as stream:
+        async with aclosing(self._stages.llm.generate(messages, self._character.sampling, grammar)) as stream:
             async for part in stream:
                 if isinstance(part, GenerationEnd):
                     end = part
@@ -175,6 +169,7 @@ class Reply:
                 if first_piece_ms is None:
                     first_piece_ms = self.trace.now_ms()
                 take(parser.push(part.text))
+                self.n_pieces += 1
                 written += part.text
                 if _has_said_enough(written, self._settings.llm.reply_words):
                     break
@@ -220,7 +215,7 @@ class Reply:
     async def _say(self, clause: str) -> None:
         is_first = self.timeline.n_samples == 0
         start_ms = self.trace.now_ms()
-        async with aclosing(self._stages.synthesiser.speak(clause, self.character.voice)) as parts:
+        async with aclosing(self._stages.synthesiser.speak(clause, self._character.voice)) as parts:
             async for speech in parts:
                 if is_first:
                     self.trace.add("tts", start_ms, self.trace.now_ms())
@@ -230,7 +225,7 @@ class Reply:
                     self._emit(item)
 
     def _act(self, call: ActionCall) -> None:
-        rendered = render_call(call.name, call.args, self.character.actions)
+        rendered = render_call(call.name, call.args, self._character.actions)
         self._emit(self.timeline.act(call, rendered))
         self._when_committed(lambda: self._state.open_action(call.id, rendered))
 

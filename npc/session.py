@@ -1,31 +1,28 @@
 """One conversation: what a player says and does comes in, a character's performance goes out.
 
-    hear, handle → inbox → ear ─ pause ──→ Reply (held back)
-                             ├─ resumed ─→ thrown away
-                             └─ turn over → commit → outbox → next
+    hear, handle → inbox → listener ─ pause ──→ speaker: a reply, held back
+                                    ├─ resumed ─→ thrown away
+                                    └─ turn over → committed → outbox → next
 
-A session owns its tasks and its state. `hear` and `handle` never wait; `next`
-gives what is to be sent. A stage that fails ends the turn, not the session.
+Here is decided who has the floor. A session owns its tasks and its state;
+`hear` and `handle` never wait, and `next` gives what is to be sent. A stage
+that fails ends the turn, not the session.
 """
 
 import asyncio
-import contextlib
 import logging
 import uuid
-from typing import Literal
 
+from npc.anticipation import Anticipation
 from npc.clock import Clock
 from npc.config import Settings
-from npc.ear import Ear
 from npc.errors import InputError, NpcError
 from npc.events import (
     ActionResult,
     ClientEvent,
-    ErrorEvent,
     Interrupt,
     Playback,
     PlayerText,
-    ReplyEnded,
     SceneUpdate,
     ServerEvent,
     SessionEnd,
@@ -34,20 +31,18 @@ from npc.events import (
     SpeechEnd,
     SpeechStart,
     SpeechStarted,
-    SpeechStopped,
     TranscriptEvent,
 )
 from npc.frames import AudioFrame
+from npc.listener import Listener
 from npc.mind import Mind
 from npc.outbox import Outbox
 from npc.outbox import OutboxClosed as SessionClosed
-from npc.performance import Performance
-from npc.profile import Trace
-from npc.reply import Reply
+from npc.speaker import Speaker
 from npc.stages import Stages
-from npc.state import Exchange, SessionState
-from npc.turn import Samples
-from npc.turntaking import DetectorEvent, Paused, Resumed, TurnEnded, TurnStarted
+from npc.state import SessionState
+from npc.turn import Transcript
+from npc.turntaking import DetectorEvent, Overlap, Paused, Resumed, TurnEnded, TurnStarted, react
 
 __all__ = ["Session", "SessionClosed"]
 
@@ -61,40 +56,50 @@ class Session:
     def __init__(self, start: SessionStart, mind: Mind, stages: Stages, settings: Settings, clock: Clock) -> None:
         self.id = uuid.uuid4().hex[:12]
         self.state = SessionState(scene=start.scene or mind.character.scene)
-        self._start = start
-        self._mind = mind
-        self._stages = stages
-        self._settings = settings
+        self._character = mind.character
+        self._rate_hz = stages.synthesiser.rate_hz
         self._clock = clock
-        self._turn_taking = mind.character.turn_taking(settings.turn_taking)
-        self._ear = Ear(start.audio, stages.voice_activity.open(), self._turn_taking, clock.now_ms())
         self._inbox: asyncio.Queue[tuple[bytes, float] | ClientEvent] = asyncio.Queue()
         self._outbox = Outbox(MAX_QUEUED_FRAMES)
         self._closing = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
-        self._performance: Performance | None = None
-        self._partials: asyncio.Task[None] | None = None
-        self._reading: asyncio.Task[None] | None = None
+        self._turn_taking = mind.character.turn_taking(settings.turn_taking)
+        self._anticipation = Anticipation(mind, stages.llm, settings, self.state)
+        self._listener = Listener(
+            start.audio, stages, self._turn_taking, settings.recognition, clock.now_ms(), self._on_heard
+        )
+        self._speaker = Speaker(
+            mind.character,
+            self._anticipation,
+            stages,
+            settings,
+            self.state,
+            self._outbox,
+            clock,
+            self._tasks,
+            self._on_reply_over,
+            is_spoken=start.reply == "speech",
+        )
+        self._following: asyncio.Task[None] | None = None
+        """Keeps up with what the player says."""
         self._is_turn_open = False
-        self._turn_start_sample = 0
-        self._speech_start_sample = 0
-        self._unheard: Performance | None = None
-        """Broken off before it was heard, since the player went on: what it answered is answered with the next."""
+        """The player has the floor."""
+        self._overlap: str | None = None
+        """What is understood of a voice over the reply; None as long as nothing was recognised."""
 
     @property
     def ready(self) -> SessionReady:
-        character = self._mind.character
         return SessionReady(
             session=self.id,
-            character=character.id,
-            name=character.name,
-            voice=character.voice.name,
-            rate_hz=self._stages.synthesiser.rate_hz,
+            character=self._character.id,
+            name=self._character.name,
+            voice=self._character.voice.name,
+            rate_hz=self._rate_hz,
         )
 
     def hear(self, pcm: bytes) -> None:
         """Microphone audio in the session's format. Raises InputError (`bad-audio`)."""
-        self._ear.check(pcm)
+        self._listener.ear.check(pcm)
         self._inbox.put_nowait((pcm, self._clock.now_ms()))
 
     def handle(self, event: ClientEvent) -> None:
@@ -105,8 +110,7 @@ class Session:
             case ActionResult(action=action, outcome=outcome, reason=reason):
                 self.state.close_action(action, outcome, reason)
             case Playback(turn=turn, sample=sample):
-                if self._performance is not None and self._performance.reply.turn == turn:
-                    self._performance.report(sample)
+                self._speaker.report(turn, sample)
             case SessionEnd():
                 self.close()
             case _:
@@ -115,8 +119,8 @@ class Session:
     async def next(self) -> ServerEvent | AudioFrame:
         """What to send next. Raises SessionClosed at the end."""
         item = await self._outbox.take()
-        if isinstance(item, AudioFrame) and self._performance is not None:
-            metrics = self._performance.sent(item)
+        if isinstance(item, AudioFrame):
+            metrics = self._speaker.sent(item)
             if metrics is not None:
                 self._outbox.put(metrics)
         return item
@@ -129,14 +133,12 @@ class Session:
         try:
             async with self._tasks:
                 attending = self._tasks.create_task(self._attend())
-                self._read_ahead()
+                self._anticipation.read_opening(self._tasks)
                 await self._closing.wait()
-                self._stop_partials()
-                if self._performance is not None:
-                    self._performance.task.cancel()
-                if self._reading is not None:
-                    self._reading.cancel()
                 attending.cancel()
+                self._stop_following()
+                self._anticipation.stop()
+                self._speaker.stop()
         finally:
             self._outbox.close()
 
@@ -144,225 +146,150 @@ class Session:
         while True:
             match await self._inbox.get():
                 case (pcm, arrival_ms):
-                    async for events in self._ear.hear(pcm, arrival_ms):
-                        self._on_heard(events)
-                        self._yield_floor()
+                    await self._listener.hear(pcm, arrival_ms)
                 case PlayerText(text=text):
                     self._on_text(text)
                 case SpeechStart():
-                    self._interrupt(goes_on=True)
-                    self._on_heard(self._ear.detector.hold())
+                    self._speaker.interrupt(goes_on=True)
+                    self._on_heard(self._listener.ear.detector.hold())
                 case SpeechEnd():
-                    self._on_heard(self._ear.detector.end_now())
+                    self._on_heard(self._listener.ear.detector.end_now())
                 case SceneUpdate(scene=scene):
                     self.state.scene = scene
-                    self._read_ahead()
+                    self._anticipation.read_opening(self._tasks)
                 case Interrupt():
-                    self._interrupt(goes_on=False)
+                    self._speaker.interrupt(goes_on=False)
 
-    # Hearing
+    # The floor
 
     def _on_heard(self, events: tuple[DetectorEvent, ...]) -> None:
+        """Called after every frame, and when what was said decides a pause."""
         for event in events:
             match event:
                 case TurnStarted(speech_start_sample=start_sample):
-                    self._speech_start_sample = start_sample
-                    if not self._is_playing:
-                        self._open_turn()
-                case Paused(speech_end_sample=end_sample) if self._is_turn_open:
-                    self._begin_heard(end_sample)
-                case Resumed() if self._is_turn_open:
-                    self._discard()
-                    self._show_partials()
-                case TurnEnded(speech_end_sample=end_sample):
+                    self._on_voice(start_sample)
+                case Paused(speech_end_sample=end_sample):
+                    self._stop_following()
                     if self._is_turn_open:
-                        if self._performance is None:  # no pause came first: push-to-talk, or the longest utterance
-                            self._begin_heard(end_sample)
-                        self._commit()
-                case _:
-                    pass  # a sound over a reply, too short to interrupt it
+                        self._begin(end_sample)
+                    else:
+                        self._following = self._tasks.create_task(self._overhear_end())
+                case Resumed():
+                    self._listener.resume()
+                    if self._is_turn_open:
+                        self._speaker.discard()
+                    self._follow()
+                case TurnEnded(speech_end_sample=end_sample) if self._is_turn_open:
+                    if not self._speaker.has_begun:  # no pause came first: push-to-talk, or the longest utterance
+                        self._begin(end_sample)
+                    self._commit()
+                case TurnEnded():
+                    pass  # a voice over the reply, which is judged by its words
+        if self._speaker.is_playing and not self._is_turn_open:
+            self._judge_overlap()
+        elif self._listener.ear.detector.is_in_turn and not self._is_turn_open:
+            self._open_turn()  # the reply that was spoken over has ended meanwhile
 
-    def _yield_floor(self) -> None:
-        """Whoever speaks over a reply gets the floor once it has lasted: a cough or an "mm-hm" does not interrupt."""
-        detector = self._ear.detector
-        if not detector.is_in_turn or self._is_turn_open:
-            return
-        if self._performance is not None and self._is_playing:
-            # What nobody has heard yet cannot be coughed over: the player just went on speaking.
-            needed_ms = self._turn_taking.barge_in_ms if self._performance.heard_samples else 0
-            if detector.is_paused or detector.speech_ms < needed_ms:
-                return
-            self._interrupt(goes_on=True)
-        self._open_turn()
+    def _on_voice(self, start_sample: int) -> None:
+        """The player begins to speak; what that means is known later if the character is speaking."""
+        earlier = self._speaker.unheard_from
+        asked = self.state.exchanges[-1].npc if self.state.exchanges else ""
+        self._listener.begin(start_sample if earlier is None else earlier, asked)
+        self._overlap = None
+        if not self._speaker.is_playing:
+            self._open_turn()
 
     def _open_turn(self) -> None:
         """The player has the floor."""
-        self._discard()
+        self._speaker.discard()
         self._is_turn_open = True
-        earlier = self._unheard_from
-        self._turn_start_sample = self._speech_start_sample if earlier is None else earlier
-        self._ear.keep()
         self.state.n_turns += 1
         self._outbox.put(SpeechStarted(turn=self.state.n_turns))
-        self._show_partials()
-        self._read_ahead()
+        self._anticipation.read_opening(self._tasks)
+        self._follow()
+
+    def _judge_overlap(self) -> None:
+        """Somebody speaks over the reply: fall silent, break it off, or speak on."""
+        detector = self._listener.ear.detector
+        if not detector.is_in_turn:
+            self._speaker.go_on()
+            return
+        if not self._speaker.heard_samples:
+            reaction = "interrupt"  # what nobody has heard yet cannot be coughed over: the player just went on
+        else:
+            reaction = react(Overlap(detector.speech_ms, detector.is_paused, self._overlap), self._turn_taking)
+        match reaction:
+            case "hush" if not self._speaker.is_hushed:
+                self._speaker.hush()
+                self._follow()
+            case "go-on":
+                self._speaker.go_on()
+            case "interrupt":
+                self._speaker.interrupt(goes_on=True)
+                earlier = self._speaker.unheard_from
+                if earlier is not None:
+                    self._listener.begin(earlier, "")
+                self._open_turn()
+                if detector.is_paused:
+                    self._begin(detector.speech_end_sample)
 
     def _on_text(self, text: str) -> None:
         """Typed words are a turn of their own, or join what is just being said."""
         if self._is_turn_open:
-            self._ear.detector.end_now()
-            spoken_from: int | None = self._turn_start_sample
+            self._listener.ear.detector.end_now()
+            spoken_from: int | None = self._listener.start_sample
         else:
-            self._interrupt(goes_on=True)
+            self._speaker.interrupt(goes_on=True)
             self.state.n_turns += 1
-            spoken_from = self._unheard_from
-        self._begin(spoken_from, text, self._clock.now_ms())
+            spoken_from = self._speaker.unheard_from
+        self._begin_reply(spoken_from, text, self._clock.now_ms())
         self._commit()
 
-    def _show_partials(self) -> None:
-        self._stop_partials()
-        self._partials = self._tasks.create_task(self._transcribe_partials())
+    def _begin(self, speech_end_sample: int) -> None:
+        self._begin_reply(self._listener.start_sample, "", self._listener.ear.arrival_ms(speech_end_sample))
 
-    def _stop_partials(self) -> None:
-        if self._partials is not None:
-            self._partials.cancel()
-            self._partials = None
-
-    async def _transcribe_partials(self) -> None:
-        """Show what is being understood, while the player speaks."""
-        turn = self.state.n_turns
-        shown = ""
-        while True:
-            await asyncio.sleep(self._settings.recognition.partial_every_ms / 1000)
-            audio = self._ear.utterance(self._turn_start_sample)
-            try:
-                transcript = await self._stages.recogniser.transcribe(audio, is_final=False)
-            except NpcError as error:
-                log.warning("session %s: partial transcript failed: %s", self.id, error)
-                return
-            if transcript.text and transcript.text != shown:
-                shown = transcript.text
-                self._outbox.put(TranscriptEvent(turn=turn, text=shown, is_final=False))
-
-    # Answering
-
-    @property
-    def _unheard_from(self) -> int | None:
-        """Where the speech begins that an unheard reply was to answer."""
-        return None if self._unheard is None else self._unheard.spoken_from
-
-    @property
-    def _is_playing(self) -> bool:
-        return self._performance is not None and self._performance.is_committed
-
-    def _begin_heard(self, speech_end_sample: int) -> None:
-        self._begin(self._turn_start_sample, "", self._ear.arrival_ms(speech_end_sample))
-
-    def _begin(self, spoken_from: int | None, typed: str, last_input_ms: float) -> None:
-        """Start a reply to what was said since a sample of the microphone, and typed; nobody hears it yet."""
-        self._stop_partials()
-        self._discard()
-        if self._unheard is not None:
-            typed = f"{self._unheard.typed} {typed}".strip()
-        trace = Trace(self._clock, last_input_ms)
-        utterance = None
-        if spoken_from is not None:
-            utterance = self._ear.utterance(spoken_from)
-            trace.add("vad", 0, trace.now_ms())
-        reply = Reply(
-            self.state.n_turns,
-            self._mind,
-            self._stages,
-            self._settings,
-            self.state,
-            trace,
-            self._outbox,
-            is_spoken=self._start.reply == "speech",
-        )
-        task = self._tasks.create_task(self._perform(reply, utterance, typed))
-        self._performance = Performance(reply, task, self._clock, spoken_from=spoken_from, typed=typed)
+    def _begin_reply(self, spoken_from: int | None, typed: str, last_input_ms: float) -> None:
+        self._stop_following()
+        self._anticipation.stop()
+        listen = None if spoken_from is None else self._listener.finish
+        self._speaker.begin(listen, spoken_from, typed, last_input_ms)
 
     def _commit(self) -> None:
-        """The turn is over: what is ready leaves at once."""
         self._is_turn_open = False
-        performance = self._performance
-        if performance is None or performance.is_committed:
-            return
-        self._unheard = None
-        if performance.spoken_from is not None:
-            trace = performance.reply.trace
-            trace.add("endpoint", 0, trace.now_ms())
-            self._outbox.put(SpeechStopped(turn=performance.reply.turn))
-        performance.commit()
+        self._speaker.commit()
 
-    def _discard(self) -> None:
-        """Throw away a reply that nobody has heard of."""
-        if self._performance is not None and not self._performance.is_committed:
-            self._performance.task.cancel()
-            self._performance = None
+    def _on_reply_over(self) -> None:
+        self._listener.ear.forget()
+        self._anticipation.read_opening(self._tasks)
 
-    def _interrupt(self, *, goes_on: bool) -> None:
-        """Break the reply off; only what was heard and done of it is remembered.
+    # Words
 
-        A player who `goes_on` before anything was heard is answered to everything at once.
-        """
-        performance = self._performance
-        if performance is None or not performance.is_committed:
-            return
-        performance.task.cancel()
-        if goes_on and not performance.heard_samples:
-            self._unheard = performance
-        self._finish(performance, "interrupted")
+    def _follow(self) -> None:
+        """Keep up with what is being said."""
+        self._stop_following()
+        self._following = self._tasks.create_task(self._listener.follow(self._on_words))
 
-    async def _perform(self, reply: Reply, utterance: Samples | None, typed: str) -> None:
-        """Make the reply, wait until it was heard, and remember it."""
-        error: ErrorEvent | None = None
+    def _stop_following(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
+            self._following = None
+
+    def _on_words(self, transcript: Transcript) -> None:
+        """So much is understood while the player speaks."""
+        if self._is_turn_open:
+            self._outbox.put(TranscriptEvent(turn=self.state.n_turns, text=transcript.text, is_final=False))
+            self._anticipation.read(transcript.text, self._tasks)
+        elif self._speaker.is_playing:
+            self._overlap = transcript.text
+            self._judge_overlap()
+
+    async def _overhear_end(self) -> None:
+        """What was said over the reply has paused: it is judged by its words."""
         try:
-            await reply.run(utterance, typed)
-        except NpcError as failed:
-            error = ErrorEvent(code=failed.code, message=str(failed), turn=reply.turn)
-        except Exception:
-            log.exception("session %s: turn %d failed", self.id, reply.turn)
-            message = "the turn failed; the server's log says why"
-            error = ErrorEvent(code="internal", message=message, turn=reply.turn)
-        performance = self._performance
-        if performance is None or performance.reply is not reply:
+            transcript = await self._listener.finish()
+        except NpcError as error:
+            log.warning("session %s: what was said over a reply was not understood: %s", self.id, error)
             return
-        await performance.wait_until_committed()  # a failure that nobody asked for is nobody's business
-        if error is not None:
-            self._outbox.put(error)
-            self._finish(performance, "failed")
-        elif not reply.player_text:
-            self._performance = None
-            self._ear.forget()
-        else:
-            if self._start.reply == "text":
-                self._outbox.put(performance.metrics())
-            await performance.wait_until_heard()
-            self._finish(performance, "done")
-
-    def _finish(self, performance: Performance, reason: Literal["done", "interrupted", "failed"]) -> None:
-        """Tell how the reply ended, and remember what was heard of it."""
-        self._performance = None
-        reply, timeline = performance.reply, performance.reply.timeline
-        if reason == "done":
-            text, n_samples = timeline.text, timeline.n_samples
-        else:
-            n_samples = performance.heard_samples
-            text = timeline.until(n_samples)
-            self._outbox.drop_audio(reply.turn)
-        self._outbox.put(ReplyEnded(turn=reply.turn, reason=reason, text=text, n_samples=n_samples))
-        if self._unheard is not performance:
-            self._ear.forget()
-            if text:
-                self.state.remember(Exchange(player=reply.player_text, npc=text))
-                self._read_ahead()
-
-    def _read_ahead(self) -> None:
-        """Have the model read what the next prompt will surely begin with."""
-        if self._reading is None or self._reading.done():
-            self._reading = self._tasks.create_task(self._read_opening())
-
-    async def _read_opening(self) -> None:
-        with contextlib.suppress(NpcError):  # the reply itself will say what is wrong
-            await self._stages.llm.prefill(self._mind.opening(self.state))
+        if self._speaker.is_playing and not self._is_turn_open:
+            self._overlap = transcript.text
+            self._judge_overlap()

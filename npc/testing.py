@@ -26,7 +26,7 @@ import numpy as np
 
 from npc.actions import ActionSpec, Nomination
 from npc.character import Character
-from npc.config import Settings
+from npc.config import Settings, TurnTaking
 from npc.engine import Engine
 from npc.errors import StageError
 from npc.events import ClientEvent, ServerEvent, SessionStart
@@ -266,7 +266,11 @@ def scripted_engine(
     llm: ScriptedLanguageModel | None = None,
     synthesiser: ScriptedSynthesiser | None = None,
 ) -> Engine:
-    """An engine of scripted stages, on the clock of the event loop."""
+    """An engine of scripted stages, on the clock of the event loop.
+
+    Unless `settings` say otherwise, a turn ends after a fixed silence, whatever was said.
+    """
+    settings = settings or Settings(turn_taking=TurnTaking(judges_pauses=False))
     memory = memory or ScriptedMemory()
     stages = Stages(
         ScriptedVoiceActivity(),
@@ -275,7 +279,7 @@ def scripted_engine(
         synthesiser or ScriptedSynthesiser(),
     )
     minds = {each.id: Mind(each, memory, memory) for each in characters or (scripted_character(),)}
-    return Engine(minds, stages, settings or Settings(), VirtualClock())
+    return Engine(minds, stages, settings, VirtualClock())
 
 
 # Conversations

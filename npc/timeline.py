@@ -22,6 +22,10 @@ class Timeline:
         self.n_samples = 0
         self._entries: list[tuple[int, str]] = []  # (first sample, word or rendered call), in order
 
+    @property
+    def duration_ms(self) -> float:
+        return self.n_samples * 1000 / self.rate_hz
+
     def speak(self, speech: Speech) -> Iterator[WordsEvent | AudioFrame]:
         """Append a clause: its words first, then its audio in frames."""
         start = self.n_samples

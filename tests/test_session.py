@@ -18,6 +18,8 @@ from npc.events import (
     Playback,
     PlayerText,
     ReplyEnded,
+    ReplyHushed,
+    ReplyResumed,
     ReplyStarted,
     SceneUpdate,
     SessionStart,
@@ -154,8 +156,8 @@ async def test_speaking_over_a_reply_stops_it_and_only_what_was_heard_is_remembe
         await talk.play(silence(300), speech.say("stop it now", 600), silence(700))
         ended = talk.all(ReplyEnded)[0]
         assert ended.reason == "interrupted"
-        heard_ms = talk.when(ReplyEnded) - began_ms
-        assert ended.n_samples == pytest.approx(heard_ms * REPLY_RATE_HZ / 1000, abs=2)
+        heard_ms = talk.when(ReplyHushed) - began_ms
+        assert ended.n_samples == talk.the(ReplyHushed).sample == pytest.approx(heard_ms * REPLY_RATE_HZ / 1000, abs=2)
         n_words = -(-ended.n_samples // WORD)  # a word that was begun was heard
         assert ended.text == " ".join(counting.split()[:n_words])
         assert talk.session.state.exchanges[0] == Exchange("Count", ended.text)
@@ -175,6 +177,107 @@ async def test_a_cough_over_a_reply_does_not_interrupt_it() -> None:
         await talk.play(silence(200), speech.say("hm", 100), silence(2000))
         assert talk.the(ReplyEnded).reason == "done"
         assert len(talk.all(SpeechStarted)) == 1
+
+
+@virtual_time
+async def test_no_audio_leaves_once_a_player_has_begun_to_speak_over_it() -> None:
+    speech = ScriptedSpeech()
+    long = "word " * 120
+    engine = scripted_engine(speech, [f"{long}end."], settings=_settings(200))
+    async with Conversation(engine, "mira") as talk:
+        await talk.play(speech.say("Tell me", 400), silence(600))
+        await talk.until(AudioFrame)
+        await talk.play(silence(300))
+        began_ms = talk.last_played_ms = talk.session._clock.now_ms()
+        await talk.play(speech.say("no stop", 900), silence(400))
+        audio_ms = [at_ms for at_ms, item in talk.came if isinstance(item, AudioFrame) and item.turn == 1]
+        assert max(audio_ms) - began_ms <= 150
+
+
+@virtual_time
+async def test_a_murmur_hushes_a_reply_which_then_goes_on_where_it_stood() -> None:
+    speech = ScriptedSpeech()
+    counting = "One two three four five six seven eight nine ten."
+    engine = scripted_engine(speech, [counting])
+    async with Conversation(engine, "mira") as talk:
+        await talk.play(speech.say("Count", 400), silence(600))
+        await talk.until(AudioFrame)
+        began_ms = talk.when(AudioFrame)
+        await talk.play(silence(200), speech.say("mm-hm", 300), silence(3000))
+        ended = talk.the(ReplyEnded)
+        assert (ended.reason, ended.text) == ("done", counting)
+        hushed_ms = talk.when(ReplyResumed) - talk.when(ReplyHushed)
+        assert hushed_ms > 0
+        assert talk.when(ReplyEnded) == pytest.approx(began_ms + 10 * 200 + hushed_ms, abs=5)
+        assert len(talk.all(SpeechStarted)) == 1
+
+
+@virtual_time
+async def test_a_short_word_that_means_something_does_interrupt() -> None:
+    speech = ScriptedSpeech()
+    engine = scripted_engine(speech, ["One two three four five six seven eight nine ten.", "Very well."])
+    async with Conversation(engine, "mira") as talk:
+        await talk.play(speech.say("Count", 400), silence(600))
+        await talk.until(AudioFrame)
+        await talk.play(silence(200), speech.say("Stop!", 300), silence(1500))
+        assert [ended.reason for ended in talk.all(ReplyEnded)] == ["interrupted", "done"]
+        assert talk.session.state.exchanges[-1] == Exchange("Stop!", "Very well.")
+
+
+@virtual_time
+async def test_a_finished_question_is_answered_sooner_than_half_a_sentence() -> None:
+    waits_ms = []
+    for words in ("How much is it?", "I would like to buy a"):
+        speech = ScriptedSpeech()
+        engine = scripted_engine(speech, settings=Settings())
+        async with Conversation(engine, "mira") as talk:
+            await talk.play(speech.say(words, 1000), silence(1500))
+            waits_ms.append(talk.when(SpeechStopped) - talk.last_played_ms)
+    assert waits_ms[0] < waits_ms[1] - 200
+
+
+@virtual_time
+async def test_without_speculation_the_reply_is_begun_when_the_turn_is_over() -> None:
+    speech = ScriptedSpeech()
+    llm = ScriptedLanguageModel(["Yes."])
+    still = Settings.model_validate({"turn_taking": {"speculates": False, "judges_pauses": False, "endpoint_ms": 400}})
+    engine = scripted_engine(speech, llm=llm, settings=still)
+    async with Conversation(engine, "mira") as talk:
+        await talk.play(speech.say("Are you there", 600), silence(1000))
+        await talk.until(ReplyEnded)
+        spans = {span.name: span for span in talk.the(TurnMetrics).spans}
+        assert spans["asr"].end_ms < spans["endpoint"].end_ms <= spans["retrieve"].start_ms
+        speculation = talk.the(TurnMetrics).speculation
+        assert speculation is not None
+        assert speculation.saved_ms == 0
+
+
+@virtual_time
+async def test_a_turn_accounts_for_what_was_begun_in_vain() -> None:
+    speech = ScriptedSpeech()
+    llm = ScriptedLanguageModel(["One two three four.", "Five."], prefill_ms=10, word_ms=5)
+    engine = scripted_engine(speech, llm=llm, settings=_settings(700))
+    async with Conversation(engine, "mira") as talk:
+        await talk.play(speech.say("I would like", 500), silence(500), speech.say("a sword", 500), silence(900))
+        await talk.until(TurnMetrics)
+        speculation = talk.the(TurnMetrics).speculation
+        assert speculation is not None
+        assert (speculation.n_thrown_away, speculation.n_tokens_thrown_away) == (1, 4)
+        assert speculation.audio_ms_thrown_away == 800
+        assert speculation.saved_ms > 0
+
+
+@virtual_time
+async def test_the_prompt_is_read_with_the_words_so_far_while_the_player_speaks() -> None:
+    speech = ScriptedSpeech()
+    llm, memory = ScriptedLanguageModel(["Deep."]), ScriptedMemory([Passage("It is deep.", "well.md", "The well")])
+    engine = scripted_engine(speech, llm=llm, memory=memory)
+    async with Conversation(engine, "mira") as talk:
+        await talk.play(speech.say("tell me about the old well over there", 1600), silence(900))
+        await talk.until(ReplyEnded)
+        ahead = [messages[-1].content for messages in llm.prefilled if "It is deep." in messages[-1].content]
+        assert ahead, "knowledge was looked up and read before the player had finished"
+        assert ahead[0].splitlines()[-1] in "tell me about the old well over there"
 
 
 @virtual_time
@@ -247,7 +350,7 @@ async def test_two_minutes_of_speech_end_in_an_answer() -> None:
     speech = ScriptedSpeech()
     engine = scripted_engine(speech)
     async with Conversation(engine, "mira") as talk:
-        await talk.play(speech.say("a long story", 125_000), silence(900), frame_ms=100)
+        await talk.play(speech.say("on and " * 150, 125_000), silence(900), frame_ms=100)
         await talk.until(ReplyEnded)
         assert talk.when(SpeechStopped) == pytest.approx(120_000, abs=200)
 
@@ -655,7 +758,7 @@ def _waving() -> Any:
 
 
 def _settings(endpoint_ms: int) -> Settings:
-    return Settings.model_validate({"turn_taking": {"endpoint_ms": endpoint_ms}})
+    return Settings.model_validate({"turn_taking": {"endpoint_ms": endpoint_ms, "judges_pauses": False}})
 
 
 def test_speech_of_the_script_is_understood_in_part() -> None:

@@ -3,9 +3,11 @@
 Frames of 32 ms go through `vad` (a model, on its own thread) and their
 probabilities through `detector` (pure, no I/O), which answers with events. At a
 pause, `policy` says how long to wait by what was said (`completeness`), how it
-sounded (`smart_turn`) and what was asked.
+sounded (`smart_turn`) and what was asked. `barge_in` says what a voice over a
+reply is worth.
 """
 
+from npc.turntaking.barge_in import Overlap, Reaction, react
 from npc.turntaking.barge_in import Overlap, Reaction, react
 from npc.turntaking.detector import (
     DetectorEvent,

@@ -8,7 +8,6 @@ reply is worth.
 """
 
 from npc.turntaking.barge_in import Overlap, Reaction, react
-from npc.turntaking.barge_in import Overlap, Reaction, react
 from npc.turntaking.detector import (
     DetectorEvent,
     Lull,

@@ -35,6 +35,8 @@ from npc.events import (
     Playback,
     PlayerText,
     ReplyEnded,
+    ReplyHushed,
+    ReplyResumed,
     SceneUpdate,
     ServerEvent,
     SessionEnd,
@@ -188,6 +190,10 @@ class NpcConnection:
                     self._playing_turn = turn
                     if self._playback is not None:
                         self._playback.feed(item)
+                case ReplyHushed(turn=turn) if self._playback is not None:
+                    self._playback.hold(turn)
+                case ReplyResumed(turn=turn) if self._playback is not None:
+                    self._playback.play_on(turn)
                 case ReplyEnded(turn=turn):
                     self._drop(turn)
                     self._collected_turn = max(self._collected_turn, turn)

@@ -22,11 +22,14 @@ class PlaybackReporter:
         self._from_sample = 0
         self._from_ms = 0.0
         self._end_sample = 0
+        self._is_held = False
         self._has_audio = asyncio.Event()
 
     @property
     def position(self) -> int:
         """The sample of the current turn that is heard now."""
+        if self._is_held:
+            return self._from_sample
         played = (self._clock.now_ms() - self._from_ms) * self._rate_hz / 1000
         return min(self._end_sample, self._from_sample + int(played))
 
@@ -34,10 +37,20 @@ class PlaybackReporter:
         position = self.position
         if frame.turn != self._turn:
             self._turn, self._from_sample, self._from_ms = frame.turn, frame.first_sample, self._clock.now_ms()
+            self._is_held = False
         elif position == self._end_sample:  # it had run dry
             self._from_sample, self._from_ms = position, self._clock.now_ms()
         self._end_sample = frame.first_sample + len(frame.pcm) // 2
         self._has_audio.set()
+
+    def hold(self, turn: int) -> None:
+        """Stand still until `play_on`."""
+        if turn == self._turn and not self._is_held:
+            self._from_sample, self._is_held = self.position, True
+
+    def play_on(self, turn: int) -> None:
+        if turn == self._turn and self._is_held:
+            self._from_ms, self._is_held = self._clock.now_ms(), False
 
     def stop(self, turn: int) -> None:
         """The reply of `turn` is over or broken off: fall silent."""

@@ -65,6 +65,7 @@ class Loudspeaker:
     def __init__(self, device: Any, rate_hz: int) -> None:
         self._lock = threading.Lock()
         self._waiting: deque[Samples] = deque()
+        self._is_held = False
         self.turn = 0
         self.position = 0
         """Samples of `turn` that were given to the device."""
@@ -84,15 +85,20 @@ class Loudspeaker:
                 self._waiting.clear()
             self._waiting.append(from_pcm(frame.pcm))
 
+    def hold(self, is_held: bool) -> None:
+        """Stand still, or play on."""
+        self._is_held = is_held
+
     def stop(self) -> None:
         with self._lock:
             self._waiting.clear()
+            self._is_held = False
 
     def _fill(self, out: Any, frames: int, time: Any, status: Any) -> None:
         out[:] = 0
         filled = 0
         with self._lock:
-            while self._waiting and filled < frames:
+            while self._waiting and filled < frames and not self._is_held:
                 part = self._waiting.popleft()
                 n = min(len(part), frames - filled)
                 out[filled : filled + n, 0] = part[:n]

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from rich.console import Console
 
+    from npc.cli.devices import Loudspeaker
     from npc.client import NpcConnection, Reply
     from npc.events import ServerEvent
     from npc.frames import AudioFrame
@@ -129,7 +128,7 @@ async def _converse(
                 async with asyncio.TaskGroup() as tasks:
                     background = [tasks.create_task(speak()), tasks.create_task(report())]
                     async for event in npc:
-                        await _take(event, npc, loudspeaker.play, loudspeaker.stop, console)
+                        await _take(event, npc, loudspeaker, console)
                     for task in background:
                         task.cancel()
 
@@ -137,20 +136,32 @@ async def _converse(
 async def _take(
     event: "ServerEvent | AudioFrame",
     npc: "NpcConnection",
-    play: "Callable[[AudioFrame], None]",
-    stop: "Callable[[], None]",
+    loudspeaker: "Loudspeaker",
     console: "Console",
 ) -> None:
     """Play and print one thing that the server said."""
-    from npc.events import ActionEvent, ErrorEvent, ReplyEnded, TranscriptEvent, TurnMetrics, WordsEvent
+    from npc.events import (
+        ActionEvent,
+        ErrorEvent,
+        ReplyEnded,
+        ReplyHushed,
+        ReplyResumed,
+        TranscriptEvent,
+        TurnMetrics,
+        WordsEvent,
+    )
     from npc.frames import AudioFrame
 
     match event:
         case AudioFrame():
-            play(event)
+            loudspeaker.play(event)
+        case ReplyHushed():
+            loudspeaker.hold(True)
+        case ReplyResumed():
+            loudspeaker.hold(False)
         case ReplyEnded(reason=reason):
             if reason != "done":
-                stop()
+                loudspeaker.stop()
             console.print()
         case TranscriptEvent(text=text, is_final=True) if text:
             console.print(f"you: {text}", style="dim", markup=False)

@@ -117,7 +117,8 @@ async def _language_model(models: ModelStore, settings: Settings, resources: Asy
         from npc.llm.engine import EmbeddedLanguageModel
 
         name = settings.llm.model
-        llm = EmbeddedLanguageModel.load(models.ensure(name), models.derived(name, settings.llm.weights), settings.llm)
+        draft = models.ensure(settings.llm.draft_model) if settings.llm.draft_model else None
+        llm = EmbeddedLanguageModel.load(models.ensure(name), models.derived(name, "llm"), settings.llm, draft)
         resources.callback(llm.close)
         return llm
 

@@ -2,7 +2,22 @@
 
 import typer
 
-from npc.cli import chat, check, demo, eval_hearing, eval_voices, schema, serve, talk
+from npc.cli import (
+    chat,
+    check,
+    demo,
+    eval_hearing,
+    eval_turns,
+    eval_voices,
+    evaluate,
+    profile_llm,
+    profile_parts,
+    quantize,
+    schema,
+    serve,
+    talk,
+    train,
+)
 from npc.cli.models import models_app
 from npc.cli.profile import profile_app
 
@@ -18,8 +33,19 @@ app.command()(schema.schema)
 app.add_typer(models_app, name="models")
 app.add_typer(profile_app, name="profile")
 app.add_typer(eval_app, name="eval")
+app.add_typer(train.app, name="train")
 eval_app.command()(eval_hearing.hearing)
 eval_app.command()(eval_voices.voices)
+eval_app.command("waits")(eval_turns.turns)
+eval_app.command()(evaluate.run)
+eval_app.command("compare")(evaluate.score_files)
+eval_app.command()(evaluate.bfcl)
+models_app.command()(quantize.quantize)
+profile_app.command()(profile_llm.llm)
+profile_app.command()(quantize.quantization)
+profile_app.command()(profile_parts.actions)
+profile_app.command()(profile_parts.face)
+profile_app.command()(profile_parts.agreement)
 
 
 @app.callback()

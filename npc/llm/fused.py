@@ -6,7 +6,9 @@ linear layers; bfloat16, which numba does not know, is handled as its bits.
 The torch network in `model.py` computes the same and is the test of it.
 """
 
+import ctypes
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, np.dtype[Any]]  # numba knows the shapes, which the comments give
 
+_MADV_DONTNEED = 4
 N_ROWS = 16
 N_LOOKED_AT = 6144
 """Positions that all rows together may look back at: beyond, torch's attention on all cores is quicker."""
@@ -88,6 +91,22 @@ class FusedStep:
             return None
         _add_norm(hidden, added, model.norm.scaled, model.norm.floor, normed_bits)
         return model.head(normed[batch.wanted])
+
+
+def forget_compiler() -> None:
+    """Let go of the pages of LLVM's code: 90 MB that the system reads back from the file if they are asked for again.
+
+    On Linux; elsewhere nothing happens.
+    """
+    maps = Path("/proc/self/maps")
+    if not maps.exists():
+        return
+    libc = ctypes.CDLL(None, use_errno=True)
+    for line in maps.read_text().splitlines():
+        span, access, *rest = line.split(maxsplit=5)
+        if access == "r-xp" and rest[-1].endswith("libllvmlite.so"):
+            start, end = (int(address, 16) for address in span.split("-"))
+            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
 
 
 def _bits(x: Tensor) -> Array:

@@ -104,8 +104,6 @@ class Int4Linear:
         self._n_out, self._n_in = self._packed.shape[0], 2 * self._packed.shape[1]
         block = _packing_block()
         self._block = block if self._n_out % block == 0 else 0
-        scale, zero = self._scale_zero.float().unbind(-1)  # [n_groups, n_out]
-        self._scale, self._low = scale.bfloat16()[:, None], (zero - 8 * scale).bfloat16()[:, None]
 
     def __call__(self, x: Tensor) -> Tensor:
         if x.shape[0] <= self.N_FEW or self._block == 0:
@@ -124,7 +122,9 @@ class Int4Linear:
         halves[:, :, 0].copy_(torch.bitwise_and(packed, 15, out=levels).transpose(0, 1))
         halves[:, :, 1].copy_(torch.bitwise_right_shift(packed, 4, out=levels).transpose(0, 1))
         groups = weight.view(-1, GROUP, self._n_out)
-        torch.addcmul(self._low, groups, self._scale, out=groups)
+        scale, zero = self._scale_zero.float().unbind(-1)  # [n_groups, n_out]
+        low = (zero - 8 * scale).bfloat16()
+        torch.addcmul(low[:, None], groups, scale.bfloat16()[:, None], out=groups)
         return weight.view(self._n_in, self._n_out)
 
     @staticmethod

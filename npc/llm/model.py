@@ -16,7 +16,7 @@ from torch.nn import functional as F  # noqa: N812  (the name that the field use
 
 from npc.llm.architecture import Architecture
 from npc.llm.cache import DenseCache, LayerCache
-from npc.llm.fused import FusedStep
+from npc.llm.fused import FusedStep, forget_compiler
 from npc.llm.linear import Linear
 
 
@@ -64,6 +64,8 @@ class Group:
     n_sequences: int
     n_queries: int
     pages: Tensor  # [n_sequences, n_pages] int64; a shorter text's are filled up with any page
+    is_whole: bool = False
+    """Each sequence is fed from its first token on: what it may look at needs no mask."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,8 @@ class Transformer:
         batch = Batch(nothing, nothing, nothing, [Group(0, 1, 1, pages.to(self.device))], nothing)
         with torch.inference_mode():
             self.forward(batch, [cache] * self.arch.n_layers)
+        if self._fused is not None:
+            forget_compiler()
 
     def forward_plainly(self, batch: Batch, cache: Sequence[LayerCache]) -> Tensor | None:
         """The same on any device, for any number of rows."""
@@ -147,11 +151,12 @@ class Transformer:
         cache.write(batch.slots, qkv[:, arch.q_size :])
         window = arch.windows[index]
         parts = [
-            self._attend_group(heads, group, cache, own[window]) for group, own in zip(batch.groups, masks, strict=True)
+            self._attend_group(heads, group, cache, own.get(window))
+            for group, own in zip(batch.groups, masks, strict=True)
         ]
         return parts[0] if len(parts) == 1 else torch.cat(parts)
 
-    def _attend_group(self, heads: Tensor, group: Group, cache: LayerCache, mask: Tensor) -> Tensor:
+    def _attend_group(self, heads: Tensor, group: Group, cache: LayerCache, mask: Tensor | None) -> Tensor:
         """Attention of one group, [n_sequences * n_queries, q_size].
 
         The queries that share a key head are laid out as if they were more
@@ -165,16 +170,26 @@ class Transformer:
         pages = cache.read(group.pages.view(-1))  # [b * n_pages, page_size, kv_size]
         keys_values = pages.view(b, -1, 2, kv, dim)
         keys, values = keys_values[:, :, 0].transpose(1, 2), keys_values[:, :, 1].transpose(1, 2)
-        out = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
+        if mask is None:
+            shape = (b * kv, per_kv, t, dim)  # the key heads become the batch, and every query head of it sees one
+            keys, values = (x[:, :, :t].reshape(b * kv, 1, t, dim).expand(shape) for x in (keys, values))
+            out = F.scaled_dot_product_attention(query.view(shape), keys, values, is_causal=True)
+        else:
+            out = F.scaled_dot_product_attention(query, keys, values, attn_mask=mask)
         return out.view(b, kv, per_kv, t, dim).permute(0, 3, 1, 2, 4).reshape(b * t, arch.q_size)
 
     def _masks(self, group: Group, positions: Tensor, page_size: int) -> dict[int, Tensor]:
-        """By window: [n_sequences, 1, q_per_kv * n_queries, n_pages * page_size], added to the scores."""
+        """By window: [n_sequences, 1, q_per_kv * n_queries, n_pages * page_size], added to the scores.
+
+        None for layers that look back at all of a text that is fed whole.
+        """
         arch, rows = self.arch, slice(group.start, group.start + group.n_sequences * group.n_queries)
         at = positions[rows].view(group.n_sequences, group.n_queries, 1)
         keys = torch.arange(group.pages.shape[1] * page_size, device=self.device)
         masks = {}
         for window in set(arch.windows):
+            if window == 0 and group.is_whole:
+                continue
             seen = keys <= at if window == 0 else (keys <= at) & (keys > at - window)
             mask = torch.zeros(seen.shape, dtype=self.dtype, device=self.device).masked_fill_(~seen, -torch.inf)
             masks[window] = mask.repeat(1, arch.n_heads // arch.n_kv_heads, 1)[:, None]

@@ -83,4 +83,5 @@ class Runner:
         tables = [list(each.pages[:n_pages]) for each in rows]
         # A shorter table is filled with its own first page: what lies there is behind the mask.
         pages = [table + table[:1] * (n_pages - len(table)) for table in tables]
-        return Group(start, len(rows), n_queries, torch.tensor(pages, device=self._model.device))
+        is_whole = all(each.first == 0 for each in rows)
+        return Group(start, len(rows), n_queries, torch.tensor(pages, device=self._model.device), is_whole)

@@ -47,8 +47,8 @@ class Work:
 class Limits:
     n_running: int = 16
     n_waiting: int = 256
-    chunk: int = 512
-    """Prompt tokens a step while nobody waits for the next word of a reply."""
+    chunk: int = 640
+    """Prompt tokens a step while nobody waits for the next word of a reply: a character's prompt, read in one."""
     chunk_beside_replies: int = 64
     least_chunk: int = 16
     n_rows: int = 16

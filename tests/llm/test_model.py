@@ -56,7 +56,7 @@ def logits_of(model: Transformer, ids: list[int], chunks: tuple[int, ...], cache
             positions = torch.arange(first, first + n)
             slots = pages[0, positions // page_size] * page_size + positions % page_size
             tokens = torch.tensor(ids[first : first + n])
-            batch = Batch(tokens, positions, slots, [Group(0, 1, n, pages)], torch.arange(n))
+            batch = Batch(tokens, positions, slots, [Group(0, 1, n, pages, is_whole=first == 0)], torch.arange(n))
             out = model.forward(batch, cache)
             assert out is not None
             rows.append(out)

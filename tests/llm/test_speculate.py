@@ -135,7 +135,7 @@ def test_a_remembered_prefix_is_remembered_for_the_draft_model_too(bench: MakeBe
     assert again.end is not None
     assert again.end.n_cached_tokens == 89
     assert again.tokens == first.tokens
-    # Written in other company, the draft model's bfloat16 may part near ties; without the prompt it would part nearly all.
+    # In other company the draft model's bfloat16 may part near ties; without the prompt it would part nearly all.
     assert again.sequence.n_accepted > 0.6 * first.sequence.n_accepted
 
 

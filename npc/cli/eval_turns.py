@@ -1,4 +1,4 @@
-"""`npc eval turns`: how long a player who has finished waits, and how often one who has not is cut off.
+"""`npc eval waits`: how long a player who has finished waits, and how often one who has not is cut off.
 
 Offline: the models hear every pause of every turn once, and the turns are then played in
 virtual time at several settings of `eagerness`, and with fixed waits beside them.

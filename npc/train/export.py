@@ -74,6 +74,15 @@ def export_merged(model: nn.Module, base: Path, folder: Path) -> None:
     write_sums(folder)
 
 
+def export_layers(merged: Path, folder: Path) -> None:
+    """Of a drafter, only what it learnt: its layers and last norm. Embeddings and head are its teacher's own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = load_file(merged / "model.safetensors")
+    save_shards({n: t for n, t in tensors.items() if "embed_tokens" not in n and "lm_head" not in n}, folder, "layers")
+    shutil.copyfile(merged / "config.json", folder / "config.json")
+    write_sums(folder)
+
+
 def merge(base: Path, adapter: Path, folder: Path) -> None:
     """Write base + adapter as a Hugging Face folder. Raises ModelError where they do not belong together."""
     check_sums(adapter)

@@ -126,6 +126,9 @@ def test_a_drafter_learns_to_say_what_its_teacher_says(base: Path, tokens: list[
     assert curve[-1] < 0.7 * curve[0]
     export.export_merged(draft, base, tmp_path / "merged")
     assert Architecture.read(tmp_path / "merged").n_layers == 1
+    export.export_layers(tmp_path / "merged", tmp_path / "layers")
+    kept = load_file(tmp_path / "layers" / "layers.safetensors")
+    assert {name.split(".")[1] for name in kept} == {"layers", "norm"}
 
 
 def test_training_ends_in_its_time(base: Path, tokens: list[Tokens], tmp_path: Path) -> None:

@@ -47,6 +47,8 @@ class TurnTaking(_Section):
     max_utterance_s: Positive = 120
     barge_in_ms: Positive = 96
     """A voice of this length over a reply hushes it."""
+    removes_echo: bool = True
+    """Take the character's own voice out of the microphone; players who all wear headsets do without."""
 
 
 class Recognition(_Section):

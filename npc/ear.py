@@ -1,8 +1,9 @@
 """From a microphone's chunks to the events of turn-taking, with the audio of the utterance at hand.
 
-Chunks of any rate and size become 16 kHz frames; each frame goes through voice
-activity into the turn detector. Also keeps when each sample arrived, since
-latency counts from the arrival of the player's last speech sample.
+Chunks of any rate and size become 16 kHz frames; each frame, with the character's
+own voice taken out, goes through voice activity into the turn detector. Also keeps
+when each sample arrived, since latency counts from the arrival of the player's last
+speech sample.
 """
 
 from collections import deque
@@ -10,17 +11,19 @@ from collections.abc import AsyncGenerator
 
 import numpy as np
 
-from npc.audio import FRAME_SAMPLES, Framer, Recording, StreamResampler
+from npc.audio import FRAME_SAMPLES, Cleaned, EchoGuard, Frame, Framer, Recording, StreamResampler
 from npc.config import TurnTaking
 from npc.errors import InputError
-from npc.events import AudioInput
-from npc.frames import from_pcm
+from npc.events import AudioInput, ReplyEnded, ReplyHushed, ReplyResumed, ServerEvent
+from npc.frames import AudioFrame, from_pcm
 from npc.stages import VoiceActivityStream
 from npc.turn import HEARING_RATE_HZ, Samples
 from npc.turntaking import DetectorEvent, Patience, TurnDetector
 
 _PER_MS = HEARING_RATE_HZ // 1000
 MAX_ARRIVALS = 400
+SHUT_MS = 1000
+"""A microphone that sends nothing for longer was shut, not late."""
 
 
 class Ear:
@@ -31,13 +34,17 @@ class Ear:
         settings: TurnTaking,
         opened_ms: float,
         patience: Patience | None = None,
+        reply_rate_hz: int = HEARING_RATE_HZ,
     ) -> None:
+        """`reply_rate_hz` is the rate of the audio that `notice` is told of."""
         self.detector = TurnDetector(settings, patience)
         self._audio = audio
         self._vad = vad
         self._n_preroll = settings.preroll_ms * _PER_MS
         self._resampler = StreamResampler(audio.rate_hz, HEARING_RATE_HZ)
         self._framer = Framer(FRAME_SAMPLES)
+        self._echo = EchoGuard() if settings.removes_echo else None
+        self._reply_rate_hz = reply_rate_hz
         self._recording = Recording()
         self._is_keeping = False
         self._arrivals = deque([(0, opened_ms)], maxlen=MAX_ARRIVALS)  # (end sample, ms), in order
@@ -54,13 +61,36 @@ class Ear:
 
     async def hear(self, pcm: bytes, arrival_ms: float) -> AsyncGenerator[tuple[DetectorEvent, ...], None]:
         """What each frame of a chunk (in the format that the session was opened with) brings about."""
-        frames = self._framer.push(self._resampler.push(from_pcm(pcm, self._audio.channels)))
+        heard = self._resampler.push(from_pcm(pcm, self._audio.channels))
+        missing_ms = arrival_ms - self._arrivals[-1][1] - len(heard) / _PER_MS
+        if missing_ms > SHUT_MS and self._echo is not None:
+            self._echo.skip(int(missing_ms) * _PER_MS)
+        frames = self._framer.push(heard)
         self._arrivals.append((self._framer.n_samples, arrival_ms))
         for frame in frames:
-            self._recording.append(frame.samples)
-            yield self.detector.push(await self._vad.push(frame.samples), len(frame.samples))
+            cleaned = _as_it_is(frame) if self._echo is None else self._echo.clean(frame.samples, frame.first_sample)
+            self._recording.append(cleaned.samples)
+            probability = await self._vad.push(cleaned.samples)
+            yield self.detector.push(probability if cleaned.is_own else 0.0, len(frame.samples))
         if not (self._is_keeping or self.detector.is_in_turn):
             self._recording.forget_before(self._recording.end_sample - self._n_preroll)
+
+    def notice(self, sent: ServerEvent | AudioFrame) -> None:
+        """Something is leaving for the client: what of it is played may come back through the microphone."""
+        if self._echo is None:
+            return
+        now = self._framer.n_samples
+        match sent:
+            case AudioFrame(pcm=pcm):
+                self._echo.play(from_pcm(pcm), self._reply_rate_hz, now)
+            case ReplyHushed():
+                self._echo.hold(now)
+            case ReplyResumed():
+                self._echo.play_on(now)
+            case ReplyEnded(reason=reason) if reason != "done":
+                self._echo.stop(now)
+            case _:
+                pass
 
     def utterance(self, start_sample: int) -> Samples:
         """What was heard since shortly before `start_sample`, [n] at 16 kHz.
@@ -86,3 +116,7 @@ class Ear:
                 break
             later_end, later_ms = end, arrival_ms
         return later_ms - max(later_end - sample, 0) / _PER_MS
+
+
+def _as_it_is(frame: Frame) -> Cleaned:
+    return Cleaned(frame.samples, 1.0)

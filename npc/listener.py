@@ -33,7 +33,9 @@ class Listener:
         opened_ms: float,
         on_heard: Callable[[tuple[DetectorEvent, ...]], None],
     ) -> None:
-        self.ear = Ear(audio, stages.voice_activity.open(), settings, opened_ms, self._patience)
+        self.ear = Ear(
+            audio, stages.voice_activity.open(), settings, opened_ms, self._patience, stages.synthesiser.rate_hz
+        )
         self.start_sample = 0
         """Where the utterance begins that is going on, or was last."""
         self._recogniser = stages.recogniser

@@ -119,6 +119,7 @@ class Session:
     async def next(self) -> ServerEvent | AudioFrame:
         """What to send next. Raises SessionClosed at the end."""
         item = await self._outbox.take()
+        self._listener.ear.notice(item)
         if isinstance(item, AudioFrame):
             metrics = self._speaker.sent(item)
             if metrics is not None:

@@ -206,7 +206,7 @@ class ScriptedLanguageModel:
 
 
 class ScriptedSynthesiser:
-    """Words of `word_ms` each, as a steady hum; a clause takes `delay_ms` to make."""
+    """Words of `word_ms` each, without a sound, so that nothing echoes; a clause takes `delay_ms` to make."""
 
     rate_hz = REPLY_RATE_HZ
     voices: Mapping[str, str] = {"plain": "a hum"}
@@ -221,7 +221,7 @@ class ScriptedSynthesiser:
         self.spoken.append(text)
         n = self._word_samples
         words = tuple(Word(word, index * n, (index + 1) * n) for index, word in enumerate(text.split()))
-        yield Speech(text, np.full(n * len(words), 0.2, np.float32), REPLY_RATE_HZ, words)
+        yield Speech(text, np.zeros(n * len(words), np.float32), REPLY_RATE_HZ, words)
 
 
 class ScriptedMemory:

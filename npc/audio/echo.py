@@ -69,6 +69,7 @@ class EchoGuard:
         n_bins = FRAME_SAMPLES + 1
         self._played = np.empty(0, np.float32)  # at 16 kHz
         self._first = 0  # the position of played[0]
+        self._held: Samples | None = None  # what is played on later
         self._resampler: StreamResampler | None = None
         self._rate_hz = 0
         self._spectra = np.zeros((N_PARTS, n_bins), np.complex64)  # newest first
@@ -90,19 +91,40 @@ class EchoGuard:
         """The next part of a reply, [n] at `rate_hz`: behind the part before, or at `at_sample` if that is later."""
         if audio.ndim != 1:
             raise InputError(f"audio of shape {audio.shape}; the echo guard takes [n]", "bad-audio")
-        if self._resampler is None or rate_hz != self._rate_hz or at_sample > self.end_sample:
+        if not len(audio):
+            return
+        is_behind_a_gap = self._held is None and at_sample > self.end_sample
+        if self._resampler is None or rate_hz != self._rate_hz or is_behind_a_gap:
             self._resampler, self._rate_hz = StreamResampler(rate_hz, HEARING_RATE_HZ), rate_hz
-            self._forget_phase()
         heard = self._resampler.push(audio)
-        if not len(self._played):
-            self._first = at_sample
-        gap = max(at_sample - self.end_sample, 0)
-        self._played = np.concatenate((self._played, np.zeros(gap, np.float32), heard))
+        if self._held is not None:
+            self._held = np.concatenate((self._held, heard))
+        else:
+            self._append(heard, at_sample)
+
+    def hold(self, at_sample: int) -> None:
+        """Playback stands still from `at_sample` on, until `play_on` or `stop`."""
+        if self._held is None:
+            kept = max(at_sample - self._first, 0)
+            self._played, self._held = self._played[:kept], self._played[kept:]
+
+    def play_on(self, at_sample: int) -> None:
+        """What was held is played from `at_sample` on."""
+        if self._held is not None:
+            held, self._held = self._held, None
+            self._append(held, at_sample)
 
     def stop(self, at_sample: int) -> None:
         """What was to be played from `at_sample` on is not."""
         self._played = self._played[: max(at_sample - self._first, 0)]
-        self._resampler = None
+        self._held = self._resampler = None
+
+    def skip(self, n_samples: int) -> None:
+        """The microphone was shut for so long, while playback went on: its next frame hears what is played then."""
+        self._played = self._played[n_samples:]
+        self._spectra[:] = 0
+        self._last_block[:] = 0
+        self._forget_phase()
 
     def clean(self, frame: Samples, first_sample: int) -> Cleaned:
         """The next frame of the microphone, [512]; frames come in order, none is left out while something plays."""
@@ -145,6 +167,14 @@ class EchoGuard:
         own, whole = np.sum(self._shares, axis=0)
         # A burst that the filter missed is over when its frame is: it must not last for all the others.
         return min(float(own / whole), BURST * self._shares[-1][0] / power)
+
+    def _append(self, heard: Samples, at_sample: int) -> None:
+        if at_sample > self.end_sample:
+            self._forget_phase()
+        if not len(self._played):
+            self._first = at_sample
+        gap = max(at_sample - self.end_sample, 0)
+        self._played = np.concatenate((self._played, np.zeros(gap, np.float32), heard))
 
     def _forget_phase(self) -> None:
         """Another reply may come some milliseconds sooner or later: of the room, keep how loud it is."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 
 from npc.errors import ConfigError
+from npc.evaluate import checks
 
 MAX_EDITS = 2
 """In one utterance: a recogniser is rarely worse where it is used at all."""
@@ -61,11 +62,19 @@ def learn(pairs: Sequence[tuple[str, str]]) -> dict[str, dict[str, int]]:
             theirs = other[chunk.hyp_start_idx : chunk.hyp_end_idx]
             if chunk.type == "substitute":
                 for n, word in enumerate(ours):
-                    found[word][theirs[n]] += 1
+                    if not _changes_number(word, theirs[n]):
+                        found[word][theirs[n]] += 1
             elif chunk.type == "delete":
                 for word in ours:
-                    found[word][""] += 1
+                    if not _changes_number(word, ""):
+                        found[word][""] += 1
     return {word: dict(heard.most_common(8)) for word, heard in sorted(found.items())}
+
+
+def _changes_number(spoken: str, heard: str) -> bool:
+    """Nobody could do what was asked after that; `twelve` heard as `12` is fine."""
+    number = checks.words(spoken)
+    return number.isdigit() and number != checks.words(heard)
 
 
 def _bare(word: str) -> str:

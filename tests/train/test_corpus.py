@@ -85,3 +85,8 @@ def test_confusions_are_learnt_from_what_was_heard_and_made_again() -> None:
     table = learn([("Ring the bell now please", "Bring the bell now please"), ("Ring the bell", "Ring the bell")])
     assert table == {"ring": {"bring": 1}}
     assert Mishearing(table).apply("Ring, then, the bell.", Random(1)) == "bring, then, the bell."
+
+
+def test_a_number_heard_as_another_is_not_taught() -> None:
+    assert learn([("Ring the bell twelve times for us", "Ring the bell 12 times for us")]) == {"twelve": {"12": 1}}
+    assert learn([("Ring the bell twelve times for us", "Ring the bell twenty times for us")]) == {}

@@ -41,12 +41,12 @@ $(VENV)/.venv:
 
 $(VENV)/.installed: $(VENV)/.venv pyproject.toml setup.py
 	@echo "==> installing the engine (a few minutes the first time: PyTorch is large)"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -e .
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --progress-bar on -e .
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.installed
 	@echo "==> installing what the tests and checks need"
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
 	@touch $@
 
 clean: ## Remove the environment and what was built; the models' cache stays

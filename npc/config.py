@@ -34,6 +34,8 @@ class TurnTaking(_Section):
     """After this much silence the turn is over and the reply leaves, unless the pause is judged by what was said."""
     judges_pauses: bool = True
     """Let what was said decide how long a pause may be; else every turn ends after `endpoint_ms`."""
+    smart_turn: bool = False
+    """Judge a pause by how the voice sounds, too, and not by the words alone: a model more, on a thread of its own."""
     speculates: bool = True
     """Begin the reply at a pause, before the turn is surely over; else only recognition is begun."""
     eagerness: Annotated[float, Field(ge=0, le=1)] = 0.5

@@ -23,10 +23,11 @@ from npc.mind import Mind
 from npc.models import ModelStore, Progress, quiet
 from npc.session import Session
 from npc.sheet import did_you_mean
-from npc.stages import LanguageModel, Recogniser, Stages, Synthesiser, VoiceActivity
+from npc.stages import EndOfTurn, LanguageModel, Recogniser, Stages, Synthesiser, VoiceActivity
 from npc.tts import load_synthesiser
 
 VOICE_ACTIVITY_MODEL = "silero-vad"
+END_OF_TURN_MODEL = "smart-turn-v3"
 
 
 class Engine:
@@ -56,14 +57,15 @@ class Engine:
         models = ModelStore(models_dir=settings.models_dir, progress=progress)
         async with AsyncExitStack() as resources:
             with _without_gc():
-                voice_activity, recogniser, llm, synthesiser, minds = await asyncio.gather(
+                voice_activity, recogniser, llm, synthesiser, end_of_turn, minds = await asyncio.gather(
                     _voice_activity(models, resources),
                     _recogniser(models, settings, resources),
                     _language_model(models, settings, resources),
                     _synthesiser(settings, resources),
+                    _end_of_turn(models, settings, resources),
                     _minds(characters.values(), models, settings, resources),
                 )
-            stages = Stages(voice_activity, recogniser, llm, synthesiser)
+            stages = Stages(voice_activity, recogniser, llm, synthesiser, end_of_turn)
             return cls(minds, stages, settings, resources=resources.pop_all())
 
     @property
@@ -77,6 +79,10 @@ class Engine:
             hint = did_you_mean(start.character, self._minds)
             raise InputError(f"there is no character '{start.character}'{hint}", "unknown-character")
         return Session(start, mind, self._stages, self.settings, self._clock)
+
+    def under(self, settings: Settings) -> "Engine":
+        """The same models and characters under other settings of turn-taking; close this one, after that one's end."""
+        return Engine(self._minds, self._stages, settings, self._clock)
 
     async def close(self) -> None:
         """End the models' threads and connections. Sessions must have ended."""
@@ -129,6 +135,20 @@ async def _synthesiser(settings: Settings, resources: AsyncExitStack) -> Synthes
     synthesiser = await asyncio.to_thread(load_synthesiser, settings.speaking)
     resources.callback(synthesiser.close)
     return synthesiser
+
+
+async def _end_of_turn(models: ModelStore, settings: Settings, resources: AsyncExitStack) -> EndOfTurn | None:
+    if not settings.turn_taking.smart_turn:
+        return None
+
+    def load() -> EndOfTurn:
+        from npc.turntaking.smart_turn import SmartTurn
+
+        smart_turn = SmartTurn.load(models.ensure(END_OF_TURN_MODEL))
+        resources.callback(smart_turn.close)
+        return smart_turn
+
+    return await asyncio.to_thread(load)
 
 
 async def _minds(

@@ -14,9 +14,9 @@ from npc.asr.streaming import StreamingTranscript
 from npc.config import Recognition, TurnTaking
 from npc.ear import Ear
 from npc.events import AudioInput
-from npc.stages import Stages
+from npc.stages import EndOfTurn, Stages
 from npc.turn import Transcript
-from npc.turntaking import DetectorEvent, Evidence, Lull, endpoint_ms
+from npc.turntaking import DetectorEvent, Evidence, Lull, Paused, endpoint_ms
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,7 @@ class Listener:
         recognition: Recognition,
         opened_ms: float,
         on_heard: Callable[[tuple[DetectorEvent, ...]], None],
+        tasks: asyncio.TaskGroup,
     ) -> None:
         self.ear = Ear(
             audio, stages.voice_activity.open(), settings, opened_ms, self._patience, stages.synthesiser.rate_hz
@@ -39,18 +40,25 @@ class Listener:
         self.start_sample = 0
         """Where the utterance begins that is going on, or was last."""
         self._recogniser = stages.recogniser
+        self._end_of_turn = stages.end_of_turn if settings.smart_turn else None
         self._settings = settings
         self._on_heard = on_heard
+        self._tasks = tasks
         self._partial_every_s = recognition.partial_every_ms / 1000
         self._words = StreamingTranscript(stages.recogniser)
         self._evidence = Evidence()
         self._finished: Transcript | None = None
         """The words up to the pause that is going on."""
+        self._judging: asyncio.Task[None] | None = None
+        """Of how the voice sounded before the pause that is going on."""
 
     async def hear(self, pcm: bytes, arrival_ms: float) -> None:
         """A chunk in the microphone's format; `on_heard` is called after each of its frames."""
         async for events in self.ear.hear(pcm, arrival_ms):
             self._on_heard(events)
+            if self._end_of_turn is not None and any(isinstance(event, Paused) for event in events):
+                self.stop()
+                self._judging = self._tasks.create_task(self._judge(self._end_of_turn))
 
     def begin(self, start_sample: int, asked: str) -> None:
         """An utterance starts at a sample of the microphone; `asked` is what the character said last."""
@@ -59,11 +67,13 @@ class Listener:
         self._words = StreamingTranscript(self._recogniser)
         self._evidence = Evidence(asked=asked)
         self._finished = None
+        self.stop()
 
     def resume(self) -> None:
         """The player goes on after a pause: what is known of the words is of before."""
-        self._evidence = replace(self._evidence, transcript=None)
+        self._evidence = replace(self._evidence, transcript=None, smart_turn=None)
         self._finished = None
+        self.stop()
 
     async def follow(self, show: Callable[[Transcript], None]) -> None:
         """Keep the transcript up to date while the player speaks, until cancelled; `show` gets what is new."""
@@ -92,6 +102,23 @@ class Listener:
             self._evidence = replace(self._evidence, transcript=transcript.text)
             self._on_heard(self.ear.detector.reconsider(self._evidence))
         return transcript
+
+    def stop(self) -> None:
+        """Judge no more how the voice sounded before the pause that was going on."""
+        if self._judging is not None:
+            self._judging.cancel()
+            self._judging = None
+
+    async def _judge(self, end_of_turn: EndOfTurn) -> None:
+        """How finished the voice sounds may end the turn."""
+        try:
+            probability = await end_of_turn.probability(self.ear.utterance(self.start_sample))
+        except Exception as error:  # the words judge the pause, too
+            log.warning("how the voice sounded was not judged: %s", error)
+            return
+        self._evidence = replace(self._evidence, smart_turn=probability)
+        if self._settings.judges_pauses:
+            self._on_heard(self.ear.detector.reconsider(self._evidence))
 
     def _patience(self, lull: Lull) -> float:
         if not self._settings.judges_pauses:

@@ -66,7 +66,7 @@ class Session:
         self._turn_taking = mind.character.turn_taking(settings.turn_taking)
         self._anticipation = Anticipation(mind, stages.llm, settings, self.state)
         self._listener = Listener(
-            start.audio, stages, self._turn_taking, settings.recognition, clock.now_ms(), self._on_heard
+            start.audio, stages, self._turn_taking, settings.recognition, clock.now_ms(), self._on_heard, self._tasks
         )
         self._speaker = Speaker(
             mind.character,
@@ -138,6 +138,7 @@ class Session:
                 await self._closing.wait()
                 attending.cancel()
                 self._stop_following()
+                self._listener.stop()
                 self._anticipation.stop()
                 self._speaker.stop()
         finally:

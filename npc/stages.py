@@ -96,3 +96,4 @@ class Stages:
     recogniser: Recogniser
     llm: LanguageModel
     synthesiser: Synthesiser
+    end_of_turn: EndOfTurn | None = None

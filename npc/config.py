@@ -85,7 +85,7 @@ class LanguageModelSettings(_Section):
     context_tokens: Positive = 2048
     cache_mb: Positive = 256
     """Most memory that remembered prompts and running replies take; the least recently used go first."""
-    reply_words: Positive = 40
+    reply_words: Positive = 24
     """A reply that has got this long ends with its sentence: nobody listens to a speech."""
     cache_type: Literal["bf16", "int8"] = "bf16"
     """How keys and values are kept: int8 holds nearly twice the text in the same memory, a little less exactly."""

@@ -635,7 +635,7 @@ async def test_a_reply_that_has_got_long_ends_with_its_sentence() -> None:
     async with Conversation(engine, "mira", reply="text") as talk:
         talk.tell(PlayerText(text="Tell me everything"))
         ended = await talk.until(ReplyEnded)
-        assert ended.text == " ".join([sentence] * 5)
+        assert ended.text == " ".join([sentence] * 3)
         assert llm.n_running == 0
 
 

@@ -139,7 +139,8 @@ async def open_respondent(
     try:
         vectors = VectorStore(store.derived(name, "passages"), embedder)
         async with open_model(settings, store) as llm:
-            yield await Respondent.prepare(llm, cast, embedder, vectors, settings.knowledge, nominates)
+            reply_words = settings.llm.reply_words
+            yield await Respondent.prepare(llm, cast, embedder, vectors, settings.knowledge, nominates, reply_words)
     finally:
         embedder.close()
 

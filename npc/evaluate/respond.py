@@ -30,12 +30,15 @@ class Respondent:
         retrievers: Mapping[str, Retriever],
         nominator: Nominator | None,
         knowledge: Knowledge,
+        reply_words: int | None = None,
     ) -> None:
+        """`reply_words`: after so many a reply ends with its sentence, as a session's does."""
         self._llm = llm
         self._characters = characters
         self._retrievers = retrievers
         self._nominator = nominator
         self._knowledge = knowledge
+        self._reply_words = reply_words
 
     @classmethod
     async def prepare(
@@ -46,6 +49,7 @@ class Respondent:
         store: VectorStore,
         knowledge: Knowledge | None = None,
         nominates: bool = True,
+        reply_words: int | None = None,
     ) -> "Respondent":
         """Index what the characters know. `nominates`: plain requests must be acted on, as in a session."""
         knowledge = knowledge or Knowledge()
@@ -57,7 +61,8 @@ class Respondent:
         if nominates:
             actions = {action.name: action for character in characters for action in character.actions}
             nominator = await Nominator.build(actions.values(), embedder, store)
-        return cls(llm, {character.id: character for character in characters}, retrievers, nominator, knowledge)
+        cast = {character.id: character for character in characters}
+        return cls(llm, cast, retrievers, nominator, knowledge, reply_words)
 
     async def respond(self, case: Case) -> Prediction:
         """Raises StageError when a stage fails."""
@@ -70,13 +75,16 @@ class Respondent:
         messages = build_prompt(character, scene, exchanges, passages, case.utterance)
         sampling = replace(character.sampling, temperature=0.0, repetition_penalty=1.0)
         parser, clauses = ReplyParser(character.actions, scene), ClauseSplitter()
-        said, written, calls = "", "", list[Call]()
+        said, written, raw, calls = "", "", "", list[Call]()
         n_tokens = n_first = 0
         async with aclosing(self._llm.generate(messages, sampling, grammar)) as pieces:
             async for piece in pieces:
+                is_last = True
                 match piece:
                     case TextPiece(text, n):
                         n_tokens += n
+                        raw += text
+                        is_last = self._is_enough(raw)
                         parts = parser.push(text)
                     case GenerationEnd():
                         parts = parser.flush()
@@ -93,6 +101,8 @@ class Respondent:
                             has_clause = False
                     if has_clause and n_first == 0:
                         n_first = n_tokens
+                if is_last:
+                    break
         return Prediction(
             id=case.id,
             reply=" ".join(said.split()),
@@ -120,10 +130,15 @@ class Respondent:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
 
+    def _is_enough(self, written: str) -> bool:
+        if self._reply_words is None or len(written.split()) < self._reply_words:
+            return False
+        return written.rstrip().endswith((".", "!", "?", "]"))
+
     async def _grammar(self, utterance: str, character: Character, scene: Scene) -> Grammar:
         nomination: Nomination | None = None
         if self._nominator is not None:
             nomination = await self._nominator.nominate(utterance, character.actions, scene)
         if nomination is None:
             return compile_reply_grammar(character.actions, scene)
-        return compile_reply_grammar(character.actions, scene, "required", nomination.names)
+        return compile_reply_grammar(character.actions, scene, "required", nomination.names, nomination.targets)

@@ -79,3 +79,11 @@ async def test_many_cases_are_answered_in_their_order() -> None:
     cases = [Case(id=str(n), character="funicular-driver", utterance=f"Number {n}?") for n in range(7)]
     made = [one.id async for one in respondent(Scripted("Aye.")).respond_all(cases)]
     assert made == [case.id for case in cases]
+
+
+async def test_a_reply_that_is_long_enough_ends_with_its_sentence() -> None:
+    odile = load_character(ODILE)
+    llm = Scripted("One two three", " four.", " [halt_car()]", " And so on.")
+    answering = Respondent(llm, {odile.id: odile}, {odile.id: Shelf()}, None, Knowledge(), reply_words=4)
+    made = await answering.respond(Case(id="1", character=odile.id, utterance="Hm?"))
+    assert (made.reply, made.actions) == ("One two three four.", ())

@@ -34,11 +34,12 @@ def demo(
 
 
 async def _demo(out: Path, models: Path | None, config: Path | None, console: "Console", as_json: bool) -> None:
-    from npc.cli.hosting import hosted
+    from npc.cli.hosting import check_folder_of, hosted
     from npc.config import load_settings
     from npc.profile.material import spoken_questions
 
     settings = load_settings(config, {"models_dir": models})
+    check_folder_of(out)
     async with hosted(settings, console) as host:
         found = await _ask(host, spoken_questions()[0], settings, out, console, is_quiet=as_json)
     if as_json:

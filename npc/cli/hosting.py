@@ -32,6 +32,14 @@ def run(main: Coroutine[Any, Any, None], console: "Console") -> None:
         raise typer.Exit(130) from None
 
 
+def check_folder_of(out: Path) -> None:
+    """Raises ConfigError where nothing can be written there, so that it is known before anything is made."""
+    from npc.errors import ConfigError
+
+    if not out.parent.is_dir():
+        raise ConfigError(f"{out}: there is no folder {out.parent} to write it to")
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     url: str

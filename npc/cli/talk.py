@@ -54,11 +54,12 @@ async def _speak_file(
     as_json: bool,
 ) -> None:
     from npc.audio.files import read_audio, write_audio
-    from npc.cli.hosting import server_at
+    from npc.cli.hosting import check_folder_of, server_at
     from npc.client import connect
     from npc.turn import HEARING_RATE_HZ
 
     audio, _ = read_audio(wav, HEARING_RATE_HZ)
+    check_folder_of(out)
     async with server_at(url, config, overrides, console) as address:
         async with connect(address, character=character, token=token) as npc:
             speaking = asyncio.create_task(npc.stream_speech(audio, HEARING_RATE_HZ, silence_ms=LISTEN_MS))

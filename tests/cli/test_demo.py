@@ -73,6 +73,7 @@ def test_lines_are_answered_in_a_chat(tmp_path: Path) -> None:
     ("words", "hint"),
     [
         (["talk", "smith", "--wav", "missing.wav"], "missing.wav"),
+        (["demo", "--out", "nowhere/reply.wav"], "no folder nowhere"),
         (["chat", "smith", "--url", "ws://127.0.0.1:9"], "npc serve"),
         (["demo", "--config", "missing.toml"], "missing.toml: there is no such file"),
         (["chat", "smith", "--scene", "missing.yaml"], "missing.yaml"),

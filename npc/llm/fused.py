@@ -247,49 +247,50 @@ def _attend(
             _turn(head, cos[r], sin[r], other)
             _round(other, row[h * dim : (h + 1) * dim])
         row[n_kv * dim :] = qkv[r, (n_heads + n_kv) * dim :]
-    queries, sums = np.empty((per_kv, dim), np.float32), np.empty((per_kv, dim), np.float32)
-    scores, totals = np.empty((per_kv, tables.shape[1] * size), np.float32), np.empty(per_kv, np.float32)
+    queries, sums = np.empty((n_heads, dim), np.float32), np.empty((n_heads, dim), np.float32)
+    scores = np.empty((n_heads, tables.shape[1] * size), np.float32)
     powers = np.empty(scores.shape[1], np.float32)
     scale = np.float32(1.0 / np.sqrt(dim))
     for r in range(n):
         last = positions[r]
         first = max(0, last - window + 1) if window > 0 else 0
-        for h in range(n_kv):
-            for g in range(per_kv):
-                at = (h * per_kv + g) * dim
-                _widen(qkv[r, at : at + dim], head)
-                _norm_head(head, q_weight, floor)
-                _turn(head, cos[r], sin[r], queries[g])
-                for i in range(dim):
-                    queries[g, i] *= scale
-                    sums[g, i] = 0
-            for p in range(first, last + 1):
-                _widen(cache[tables[r, p // size], p % size, h * dim : (h + 1) * dim], head)
-                for g in range(per_kv):
+        for h in range(n_heads):
+            _widen(qkv[r, h * dim : (h + 1) * dim], head)
+            _norm_head(head, q_weight, floor)
+            _turn(head, cos[r], sin[r], queries[h])
+            for i in range(dim):
+                queries[h, i] *= scale
+                sums[h, i] = 0
+        # Positions outside, heads inside: the cache is read in the order in which it lies in memory.
+        for p in range(first, last + 1):
+            row = cache[tables[r, p // size], p % size]
+            for h in range(n_kv):
+                _widen(row[h * dim : (h + 1) * dim], head)
+                for g in range(h * per_kv, (h + 1) * per_kv):
                     score = np.float32(0)
                     for i in range(dim):
                         score += queries[g, i] * head[i]
                     scores[g, p] = score
-            for g in range(per_kv):
-                highest = scores[g, first]
-                for p in range(first, last + 1):
-                    highest = max(highest, scores[g, p])
-                for p in range(first, last + 1):
-                    scores[g, p] -= highest
-                _exp(scores[g, first : last + 1], powers)
-                total = np.float32(0)
-                for p in range(first, last + 1):
-                    total += scores[g, p]
-                totals[g] = np.float32(1) / total
-            for p in range(first, last + 1):
-                at = (n_kv + h) * dim
-                _widen(cache[tables[r, p // size], p % size, at : at + dim], head)
-                for g in range(per_kv):
+        for h in range(n_heads):
+            own = scores[h, first : last + 1]
+            highest = own[0]
+            for p in range(len(own)):
+                highest = max(highest, own[p])
+            for p in range(len(own)):
+                own[p] -= highest
+            _exp(own, powers)
+            total = np.float32(0)
+            for p in range(len(own)):
+                total += own[p]
+            for p in range(len(own)):
+                own[p] /= total
+        for p in range(first, last + 1):
+            row = cache[tables[r, p // size], p % size]
+            for h in range(n_kv):
+                _widen(row[(n_kv + h) * dim : (n_kv + h + 1) * dim], head)
+                for g in range(h * per_kv, (h + 1) * per_kv):
                     weight = scores[g, p]
                     for i in range(dim):
                         sums[g, i] += weight * head[i]
-            for g in range(per_kv):
-                for i in range(dim):
-                    sums[g, i] *= totals[g]
-                at = (h * per_kv + g) * dim
-                _round(sums[g], out[r, at : at + dim])
+        for h in range(n_heads):
+            _round(sums[h], out[r, h * dim : (h + 1) * dim])

@@ -12,6 +12,7 @@ from npc.cli import (
     evaluate,
     profile_llm,
     profile_parts,
+    profile_turns,
     quantize,
     schema,
     serve,
@@ -41,6 +42,7 @@ eval_app.command()(evaluate.run)
 eval_app.command("compare")(evaluate.score_files)
 eval_app.command()(evaluate.bfcl)
 models_app.command()(quantize.quantize)
+profile_app.command()(profile_turns.turns)
 profile_app.command()(profile_llm.llm)
 profile_app.command()(quantize.quantization)
 profile_app.command()(profile_parts.actions)

@@ -9,7 +9,7 @@ short ones being likelier, over a faint hiss such as any microphone has.
 import math
 import random
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import pairwise
 from pathlib import Path
@@ -110,6 +110,17 @@ def with_people(folder: Path, seed: int = 0) -> Iterator[SpokenTurn]:
         cut = _quietest(clip.audio)
         script = Script("", (clip.words,), ("mid-clause",))
         yield _assemble("people", script, np.split(clip.audio, [cut]), chance, is_whole=True)
+
+
+def with_noise(turn: SpokenTurn, noise_db: float, seed: int) -> SpokenTurn:
+    """The turn over noise that is `noise_db` beside its voice, and falls by 3 dB an octave as that of rooms does."""
+    n = len(turn.audio)
+    spectrum = np.fft.rfft(np.random.default_rng(seed).standard_normal(n))
+    noise = np.fft.irfft(spectrum / np.sqrt(np.maximum(np.arange(len(spectrum)), 20.0 * n / HEARING_RATE_HZ)), n)
+    voice = np.abs(turn.audio) > 0.02 * np.abs(turn.audio).max()
+    level = np.sqrt(np.mean(np.square(turn.audio[voice]))) * 10 ** (noise_db / 20)
+    audio = turn.audio + (noise * level / np.sqrt(np.mean(np.square(noise)))).astype(np.float32)
+    return replace(turn, audio=audio.astype(np.float32))
 
 
 def _script(line: str) -> Script:

@@ -90,3 +90,12 @@ def test_confusions_are_learnt_from_what_was_heard_and_made_again() -> None:
 def test_a_number_heard_as_another_is_not_taught() -> None:
     assert learn([("Ring the bell twelve times for us", "Ring the bell 12 times for us")]) == {"twelve": {"12": 1}}
     assert learn([("Ring the bell twelve times for us", "Ring the bell twenty times for us")]) == {}
+
+
+def test_the_corpus_is_as_large_and_varied_as_it_claims(corpus: Corpus) -> None:
+    counts = corpus.counts()
+    assert (counts["worlds"] >= 40, counts["characters"] >= 300, counts["actions"] >= 400) == (True, True, True)
+    n_parameters = {len(deed.spec.parameters) for world in corpus.worlds for deed in world.deeds}
+    assert n_parameters == {0, 1, 2, 3}
+    names = [form.name for world in corpus.worlds for form in world.form.cast]
+    assert len(set(names)) == len(names)

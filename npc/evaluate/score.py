@@ -52,7 +52,7 @@ class Score:
     unasked: Rate
     """Acts where no action is due."""
     noise_gap: float | None
-    """Points of exact match lost to the recogniser: direct requests against noisy ones."""
+    """Points of exact match lost to the recogniser: direct and indirect requests against noisy ones."""
     grounded: Rate
     abstains: Rate
     """Of what the character cannot know."""
@@ -116,14 +116,16 @@ def score(cases: Sequence[Case], verdicts: Sequence[Verdict]) -> Score:
     due = [v for v in verdicts if (expect := wanted[v.id]) is not None and expect.actions]
     known = [v for v in verdicts if v.kind == "knowledge" and v.abstains_rightly is not None]
     unknown = [v for v in verdicts if v.kind == "unknown"]
-    clean, noisy = kinds.get("direct"), kinds.get("noise")
+    # The noisy cases are direct and indirect requests, spoken.
+    clean = _rate([v.is_exact for kind in ("direct", "indirect") for v in by_kind.get(kind, ())])
+    noisy = kinds.get("noise")
     return Score(
         n_cases=len(verdicts),
         kinds=kinds,
         exact=_rate([v.is_exact for v in due]),
         names=_rate([v.names_match for v in due]),
         unasked=_rate([v.acts_unasked for v in verdicts]),
-        noise_gap=round(clean.percent - noisy.percent, 1) if clean and noisy else None,
+        noise_gap=round(clean.percent - noisy.percent, 1) if clean.n and noisy else None,
         grounded=_rate([v.is_grounded for v in verdicts if v.kind == "knowledge"]),
         abstains=_rate([v.abstains_rightly for v in unknown]),
         abstains_wrongly=_rate([not v.abstains_rightly for v in known]),

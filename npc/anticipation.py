@@ -9,12 +9,15 @@ import asyncio
 import logging
 
 from npc.actions import Nomination
-from npc.character import build_prompt
+from npc.character import build_prompt, history_messages, stable_messages
+from npc.clock import Clock
 from npc.config import Settings
 from npc.mind import Mind
-from npc.stages import LanguageModel
+from npc.moment import Moment, take_in
+from npc.stages import Stages
 from npc.state import SessionState
-from npc.turn import ChatMessage, Passage
+from npc.turn import ChatMessage, Passage, Samples
+from npc.world import Scene, perceived
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +25,15 @@ log = logging.getLogger(__name__)
 class Anticipation:
     """Of one session. One thing at a time is read ahead; what cannot be read now is left out."""
 
-    def __init__(self, mind: Mind, llm: LanguageModel, settings: Settings, state: SessionState) -> None:
+    def __init__(self, mind: Mind, stages: Stages, settings: Settings, state: SessionState, clock: Clock) -> None:
         self._mind = mind
-        self._llm = llm
+        self._llm = stages.llm
+        self._thought = stages.thought
         self._n_passages = settings.knowledge.n_passages
         self._state = state
+        self._clock = clock
         self._found: tuple[tuple[str, str], tuple[Passage, ...]] | None = None
+        self._noticed: tuple[tuple[Scene, frozenset[str]], Scene] | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def look_up(self, text: str) -> tuple[Passage, ...]:
@@ -37,13 +43,27 @@ class Anticipation:
             self._found = key, await self._mind.retriever.retrieve(text, self._n_passages, key[1])
         return self._found[1]
 
-    async def nominate(self, text: str) -> Nomination | None:
-        """The actions that `text` plainly asks for."""
-        return await self._mind.nominator.nominate(text, self._state.scene)
+    async def take_in(self, text: str, voice: Samples | None) -> Moment:
+        """What the character perceives and feels at `text`; `voice`, [n] at 16 kHz, is None where it was typed."""
+        now_s = self._clock.now_ms() / 1000
+        return await self._thought.run(
+            lambda: take_in(self._mind.character, self._state, self._notice(), text, voice, now_s)
+        )
 
-    def prompt(self, text: str, passages: tuple[Passage, ...]) -> list[ChatMessage]:
-        state = self._state
-        return build_prompt(self._mind.character, state.scene, state.exchanges, passages, text, state.outcomes)
+    async def nominate(self, moment: Moment) -> Nomination | None:
+        """The actions that the player plainly asks for."""
+        return await self._mind.nominator.nominate(moment.text, moment.scene, moment.gauges, moment.recent)
+
+    def prompt(self, moment: Moment, passages: tuple[Passage, ...]) -> list[ChatMessage]:
+        return build_prompt(
+            self._mind.character,
+            moment.scene,
+            self._state.exchanges,
+            passages,
+            moment.text,
+            moment.outcomes,
+            moment.notes,
+        )
 
     def read_opening(self, tasks: asyncio.TaskGroup) -> None:
         """Have the model read what the next prompt begins with, whatever the player says."""
@@ -66,8 +86,17 @@ class Anticipation:
     async def _read(self, text: str | None) -> None:
         try:
             if text is None:
-                await self._llm.prefill(self._mind.opening(self._state))
+                scene, exchanges = await self._thought.run(self._notice), self._state.exchanges
+                await self._llm.prefill([*stable_messages(self._mind.character, scene), *history_messages(exchanges)])
             else:
-                await self._llm.prefill(self.prompt(text, await self.look_up(text)))
+                moment = await self.take_in(text, None)
+                await self._llm.prefill(self.prompt(moment, await self.look_up(text)))
         except Exception as error:  # nobody asked for it: the reply itself will fail, and say why
             log.warning("reading ahead failed: %s", error)
+
+    def _notice(self) -> Scene:
+        """The scene as the character perceives it; computed once for each that the game reports."""
+        key = (self._state.scene, self._state.seen)
+        if self._noticed is None or self._noticed[0][0] is not key[0] or self._noticed[0][1] is not key[1]:
+            self._noticed = key, perceived(key[0], seen=key[1])
+        return self._noticed[1]

@@ -25,6 +25,7 @@ from npc.session import Session
 from npc.sheet import did_you_mean
 from npc.stages import EndOfTurn, LanguageModel, Recogniser, Stages, Synthesiser, VoiceActivity
 from npc.tts import load_synthesiser
+from npc.worker import Worker
 
 VOICE_ACTIVITY_MODEL = "silero-vad"
 END_OF_TURN_MODEL = "smart-turn-v3"
@@ -65,7 +66,9 @@ class Engine:
                     _end_of_turn(models, settings, resources),
                     _minds(characters.values(), models, settings, resources),
                 )
-            stages = Stages(voice_activity, recogniser, llm, synthesiser, end_of_turn)
+            thought = Worker("thought")
+            resources.callback(thought.close)
+            stages = Stages(voice_activity, recogniser, llm, synthesiser, end_of_turn, thought)
             return cls(minds, stages, settings, resources=resources.pop_all())
 
     @property

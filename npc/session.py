@@ -10,19 +10,24 @@ that fails ends the turn, not the session.
 """
 
 import asyncio
+import itertools
 import logging
 import uuid
 
 from npc.anticipation import Anticipation
 from npc.clock import Clock
 from npc.config import Settings
+from npc.deeds import Deeds
 from npc.errors import InputError, NpcError
 from npc.events import (
+    ActionProgress,
     ActionResult,
     ClientEvent,
     Interrupt,
     Playback,
     PlayerText,
+    ReactionEvent,
+    SceneDeltaEvent,
     SceneUpdate,
     ServerEvent,
     SessionEnd,
@@ -33,16 +38,19 @@ from npc.events import (
     SpeechStarted,
     TranscriptEvent,
 )
+from npc.feeling import Heart
 from npc.frames import AudioFrame
 from npc.listener import Listener
 from npc.mind import Mind
 from npc.outbox import Outbox
 from npc.outbox import OutboxClosed as SessionClosed
+from npc.reply import Company, Heard
 from npc.speaker import Speaker
 from npc.stages import Stages
 from npc.state import SessionState
 from npc.turn import Transcript
 from npc.turntaking import DetectorEvent, Overlap, Paused, Resumed, TurnEnded, TurnStarted, react
+from npc.world import apply_delta
 
 __all__ = ["Session", "SessionClosed"]
 
@@ -55,7 +63,10 @@ MAX_QUEUED_FRAMES = 64
 class Session:
     def __init__(self, start: SessionStart, mind: Mind, stages: Stages, settings: Settings, clock: Clock) -> None:
         self.id = uuid.uuid4().hex[:12]
-        self.state = SessionState(scene=start.scene or mind.character.scene)
+        self.state = SessionState(
+            scene=start.scene or mind.character.scene,
+            heart=Heart.at_first(mind.character.temper, clock.now_ms() / 1000),
+        )
         self._character = mind.character
         self._rate_hz = stages.synthesiser.rate_hz
         self._clock = clock
@@ -64,22 +75,25 @@ class Session:
         self._closing = asyncio.Event()
         self._tasks = asyncio.TaskGroup()
         self._turn_taking = mind.character.turn_taking(settings.turn_taking)
-        self._anticipation = Anticipation(mind, stages.llm, settings, self.state)
+        self._anticipation = Anticipation(mind, stages, settings, self.state, clock)
+        self._deeds = Deeds(mind.character.temper, self.state, self._outbox, clock)
+        self._reactions = itertools.cycle(mind.character.reactions)
         self._listener = Listener(
             start.audio, stages, self._turn_taking, settings.recognition, clock.now_ms(), self._on_heard, self._tasks
         )
-        self._speaker = Speaker(
+        company = Company(
             mind.character,
             self._anticipation,
             stages,
             settings,
             self.state,
+            self._deeds,
             self._outbox,
             clock,
-            self._tasks,
-            self._on_reply_over,
             is_spoken=start.reply == "speech",
+            face=start.face,
         )
+        self._speaker = Speaker(company, self._tasks, self._on_reply_over)
         self._following: asyncio.Task[None] | None = None
         """Keeps up with what the player says."""
         self._is_turn_open = False
@@ -108,7 +122,14 @@ class Session:
             case SessionStart():
                 raise InputError("the session has started; open another connection for another one", "already-started")
             case ActionResult(action=action, outcome=outcome, reason=reason):
-                self.state.close_action(action, outcome, reason)
+                self._deeds.close(action, outcome, reason)
+            case ActionProgress(action=action, progress=progress):
+                self._deeds.report(action, progress)
+            case SceneDeltaEvent(delta=delta):  # up to 30 a second: what is told of it is worked out when it is needed
+                self.state.scene = apply_delta(self.state.scene, delta)
+            case SceneUpdate(scene=scene):
+                self.state.scene = scene
+                self._inbox.put_nowait(event)
             case Playback(turn=turn, sample=sample):
                 self._speaker.report(turn, sample)
             case SessionEnd():
@@ -134,9 +155,11 @@ class Session:
         try:
             async with self._tasks:
                 attending = self._tasks.create_task(self._attend())
+                watching = self._tasks.create_task(self._deeds.watch())
                 self._anticipation.read_opening(self._tasks)
                 await self._closing.wait()
                 attending.cancel()
+                watching.cancel()
                 self._stop_following()
                 self._listener.stop()
                 self._anticipation.stop()
@@ -156,11 +179,11 @@ class Session:
                     self._on_heard(self._listener.ear.detector.hold())
                 case SpeechEnd():
                     self._on_heard(self._listener.ear.detector.end_now())
-                case SceneUpdate(scene=scene):
-                    self.state.scene = scene
+                case SceneUpdate():
                     self._anticipation.read_opening(self._tasks)
                 case Interrupt():
                     self._speaker.interrupt(goes_on=False)
+                    self._deeds.cancel_all("the reply was interrupted")
 
     # The floor
 
@@ -173,6 +196,7 @@ class Session:
                 case Paused(speech_end_sample=end_sample):
                     self._stop_following()
                     if self._is_turn_open:
+                        self._react()
                         self._begin(end_sample)
                     else:
                         self._following = self._tasks.create_task(self._overhear_end())
@@ -247,14 +271,22 @@ class Session:
         self._begin_reply(spoken_from, text, self._clock.now_ms())
         self._commit()
 
+    def _react(self) -> None:
+        """The player may have finished: show at once that it was heard."""
+        reaction = next(self._reactions, None)
+        if reaction is not None:
+            self._outbox.put(ReactionEvent(turn=self.state.n_turns, name=reaction))
+
     def _begin(self, speech_end_sample: int) -> None:
         self._begin_reply(self._listener.start_sample, "", self._listener.ear.arrival_ms(speech_end_sample))
 
     def _begin_reply(self, spoken_from: int | None, typed: str, last_input_ms: float) -> None:
         self._stop_following()
         self._anticipation.stop()
-        listen = None if spoken_from is None else self._listener.finish
-        self._speaker.begin(listen, spoken_from, typed, last_input_ms)
+        heard: Heard | None = None
+        if spoken_from is not None:
+            heard = Heard(self._listener.finish, lambda: self._listener.ear.utterance(spoken_from))
+        self._speaker.begin(heard, spoken_from, typed, last_input_ms)
 
     def _commit(self) -> None:
         self._is_turn_open = False

@@ -6,60 +6,36 @@ heard; a reply that was not committed leaves no trace but in the accounts.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Literal
 
-from npc.anticipation import Anticipation
-from npc.character import Character
-from npc.clock import Clock
-from npc.config import Settings
 from npc.errors import NpcError
 from npc.events import ErrorEvent, ReplyEnded, ReplyHushed, ReplyResumed, SpeechStopped, TurnMetrics
 from npc.frames import AudioFrame
-from npc.outbox import Outbox
 from npc.performance import Performance
 from npc.profile import Trace
-from npc.reply import Reply
-from npc.stages import Stages
-from npc.state import Exchange, SessionState
-from npc.turn import Transcript
+from npc.reply import Company, Heard, Reply
+from npc.state import Exchange
 
 log = logging.getLogger(__name__)
-
-Listen = Callable[[], Awaitable[Transcript]]
 
 
 class Speaker:
     """`on_over` is called when a reply has come to its end and will not be taken up again."""
 
-    def __init__(
-        self,
-        character: Character,
-        anticipation: Anticipation,
-        stages: Stages,
-        settings: Settings,
-        state: SessionState,
-        outbox: Outbox,
-        clock: Clock,
-        tasks: asyncio.TaskGroup,
-        on_over: Callable[[], None],
-        *,
-        is_spoken: bool,
-    ) -> None:
-        self._character = character
-        self._anticipation = anticipation
-        self._stages = stages
-        self._settings = settings
-        self._is_eager = character.turn_taking(settings.turn_taking).speculates
-        self._state = state
-        self._outbox = outbox
-        self._clock = clock
+    def __init__(self, company: Company, tasks: asyncio.TaskGroup, on_over: Callable[[], None]) -> None:
+        self._company = company
+        self._is_eager = company.character.turn_taking(company.settings.turn_taking).speculates
+        self._state = company.state
+        self._outbox = company.outbox
+        self._deeds = company.deeds
         self._tasks = tasks
         self._on_over = on_over
-        self._is_spoken = is_spoken
         self._performance: Performance | None = None
         self._unheard: Performance | None = None
         """Broken off before it was heard, since the player went on: what it answered is answered with the next."""
+        self._following: asyncio.Task[None] | None = None
+        """Commits the actions that playback reaches."""
         self._thrown_away: list[Reply] = []
         """Replies to this turn that were begun at a pause after which the player went on."""
 
@@ -87,28 +63,24 @@ class Speaker:
         """The microphone's sample at which the speech begins that an unheard reply was to answer."""
         return None if self._unheard is None else self._unheard.spoken_from
 
-    def begin(self, listen: Listen | None, spoken_from: int | None, typed: str, last_input_ms: float) -> None:
-        """Start a reply to what `listen` understands (spoken since that sample) and what was typed; it is held back."""
+    def begin(self, heard: Heard | None, spoken_from: int | None, typed: str, last_input_ms: float) -> None:
+        """Start a reply to what was `heard` (spoken since that sample) and what was typed; it is held back."""
         self.discard()
         if self._unheard is not None:
             typed = f"{self._unheard.typed} {typed}".strip()
-        trace = Trace(self._clock, last_input_ms)
+        trace = Trace(self._company.clock, last_input_ms)
         if spoken_from is not None:
             trace.add("vad", 0, trace.now_ms())
-        reply = Reply(
-            self._state.n_turns,
-            self._character,
-            self._anticipation,
-            self._stages,
-            self._settings,
-            self._state,
-            trace,
-            self._outbox,
-            is_spoken=self._is_spoken,
-            is_eager=self._is_eager,
+        reply = Reply(self._company, trace, is_eager=self._is_eager)
+        self._performance = Performance(
+            reply,
+            self._tasks.create_task(self._perform(reply, heard, typed)),
+            self._deeds,
+            self._company.clock,
+            spoken_from=spoken_from,
+            typed=typed,
+            is_spoken=self._company.is_spoken,
         )
-        task = self._tasks.create_task(self._perform(reply, listen, typed))
-        self._performance = Performance(reply, task, self._clock, spoken_from=spoken_from, typed=typed)
 
     def commit(self) -> None:
         """The player's turn is over: what is ready leaves at once."""
@@ -123,6 +95,7 @@ class Speaker:
             trace.add("endpoint", 0, trace.now_ms())
             self._outbox.put(SpeechStopped(turn=performance.reply.turn))
         performance.commit()
+        self._following = self._tasks.create_task(performance.follow())
 
     def discard(self) -> None:
         """Throw away a reply that was not committed."""
@@ -154,13 +127,13 @@ class Speaker:
         if performance is None or not performance.is_committed:
             return
         performance.task.cancel()
-        if goes_on and not performance.heard_samples:
+        if goes_on and performance.is_unheard:
             self._unheard = performance
         self._finish(performance, "interrupted")
 
     def report(self, turn: int, sample: int) -> None:
         """The client says how far the reply of `turn` was heard."""
-        if self._performance is not None and self._performance.reply.turn == turn:
+        if self.is_playing and self._performance is not None and self._performance.reply.turn == turn:
             self._performance.report(sample)
 
     def sent(self, frame: AudioFrame) -> TurnMetrics | None:
@@ -168,15 +141,17 @@ class Speaker:
         return None if self._performance is None else self._performance.sent(frame)
 
     def stop(self) -> None:
-        """The session ends."""
+        """The session ends: what was not begun will not be."""
+        self._stop_following()
         if self._performance is not None:
             self._performance.task.cancel()
+        self._deeds.cancel_all("the session has ended")
 
-    async def _perform(self, reply: Reply, listen: Listen | None, typed: str) -> None:
+    async def _perform(self, reply: Reply, heard: Heard | None, typed: str) -> None:
         """Make the reply, wait until it was heard, and remember it."""
         error: ErrorEvent | None = None
         try:
-            await reply.run(listen, typed)
+            await reply.run(heard, typed)
         except NpcError as failed:
             error = ErrorEvent(code=failed.code, message=str(failed), turn=reply.turn)
         except Exception:
@@ -192,9 +167,10 @@ class Speaker:
             self._finish(performance, "failed")
         elif not reply.player_text:
             self._performance = None
+            self._stop_following()
             self._on_over()
         else:
-            if not self._is_spoken:
+            if not self._company.is_spoken:
                 self._outbox.put(performance.metrics())
             await performance.wait_until_heard()
             self._finish(performance, "done")
@@ -202,16 +178,26 @@ class Speaker:
     def _finish(self, performance: Performance, reason: Literal["done", "interrupted", "failed"]) -> None:
         """Tell how the reply ended, and remember what was heard of it."""
         self._performance = None
+        self._stop_following()
         reply, timeline = performance.reply, performance.reply.timeline
         if reason == "done":
-            text, n_samples = timeline.text, timeline.n_samples
+            n_samples, until = timeline.n_samples, None
+            self._deeds.advance(reply.turn, n_samples)
         else:
             n_samples = performance.heard_samples
-            text = timeline.until(n_samples)
+            until = n_samples if self._company.is_spoken else None
+            performance.commit_reached()
+            self._deeds.cancel(reply.turn, "the turn failed" if reason == "failed" else "the player spoke")
             self._outbox.drop_audio(reply.turn)
+        text = timeline.told(self._deeds.is_kept, until)
         self._outbox.release_audio()
         self._outbox.put(ReplyEnded(turn=reply.turn, reason=reason, text=text, n_samples=n_samples))
         if self._unheard is not performance:
             if text:
                 self._state.remember(Exchange(player=reply.player_text, npc=text))
             self._on_over()
+
+    def _stop_following(self) -> None:
+        if self._following is not None:
+            self._following.cancel()
+            self._following = None

@@ -4,9 +4,9 @@ Real ones live in `npc.asr`, `npc.knowledge`, `npc.llm`, `npc.tts` and
 `npc.turntaking`; scripted ones for tests in `npc.testing`.
 """
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
 
 from npc.turn import (
     ChatMessage,
@@ -20,6 +20,8 @@ from npc.turn import (
     Transcript,
     Voice,
 )
+
+T = TypeVar("T")
 
 
 class VoiceActivityStream(Protocol):
@@ -88,6 +90,19 @@ class Synthesiser(Protocol):
         ...
 
 
+class Thought(Protocol):
+    """Where small work of numpy and plain Python is done, so that the event loop is not held up."""
+
+    async def run(self, job: Callable[[], T]) -> T: ...
+
+
+class Inline:
+    """At once, on the event loop: for tests on virtual time."""
+
+    async def run(self, job: Callable[[], T]) -> T:
+        return job()
+
+
 @dataclass(frozen=True, slots=True)
 class Stages:
     """One set of models, shared by all sessions. (Retrieval belongs to a character: `npc.mind`.)"""
@@ -97,3 +112,4 @@ class Stages:
     llm: LanguageModel
     synthesiser: Synthesiser
     end_of_turn: EndOfTurn | None = None
+    thought: Thought = field(default_factory=Inline)

@@ -8,7 +8,8 @@ cache, embeddings) is not in here.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from npc.errors import InputError
+from npc.actions import ActionLedger
+from npc.feeling import Heart
 from npc.world import Scene
 
 
@@ -32,15 +33,21 @@ class Outcome:
 
 MAX_EXCHANGES = 8
 """Older exchanges leave the prompt: a small model's attention and context are short."""
+MAX_OUTCOMES = 8
 
 
 @dataclass(slots=True)
 class SessionState:
     scene: Scene
+    heart: Heart
     exchanges: list[Exchange] = field(default_factory=list)
-    open_actions: dict[str, str] = field(default_factory=dict)
-    """Actions that the game was told of and has not answered: id → the call as the model wrote it."""
-    outcomes: list[Outcome] = field(default_factory=list)
+    ledger: ActionLedger = field(default_factory=ActionLedger)
+    outcomes: tuple[Outcome, ...] = ()
+    """Those that the model was not told of."""
+    recent: tuple[str, ...] = ()
+    """Ids that were spoken of, latest first."""
+    seen: frozenset[str] = frozenset()
+    """Ids that the character noticed when it last spoke."""
     n_turns: int = 0
 
     def remember(self, exchange: Exchange) -> None:
@@ -49,13 +56,9 @@ class SessionState:
         if len(self.exchanges) > MAX_EXCHANGES:
             del self.exchanges[: MAX_EXCHANGES // 2]
 
-    def open_action(self, action_id: str, rendered: str) -> None:
-        self.open_actions[action_id] = rendered
+    def learn(self, outcome: Outcome) -> None:
+        self.outcomes = (*self.outcomes, outcome)[-MAX_OUTCOMES:]
 
-    def close_action(self, action_id: str, outcome: Literal["done", "failed", "refused"], reason: str) -> None:
-        """Raises InputError (`unknown-action`) when no such action waits for a result."""
-        rendered = self.open_actions.pop(action_id, None)
-        if rendered is None:
-            open_ids = ", ".join(self.open_actions) or "none"
-            raise InputError(f"no action '{action_id}' waits for a result; open are: {open_ids}", "unknown-action")
-        self.outcomes.append(Outcome(rendered, outcome, reason))
+    def told(self, outcomes: tuple[Outcome, ...]) -> None:
+        """The model knows of these."""
+        self.outcomes = tuple(outcome for outcome in self.outcomes if outcome not in outcomes)

@@ -236,7 +236,9 @@ class ScriptedMemory:
         self.queries.append((query, context))
         return self._passages[:n]
 
-    async def nominate(self, utterance: str, scene: Scene) -> Nomination | None:
+    async def nominate(
+        self, utterance: str, scene: Scene, gauges: Mapping[str, float], recent: Sequence[str]
+    ) -> Nomination | None:
         return self._nomination
 
 

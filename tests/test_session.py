@@ -83,6 +83,7 @@ async def test_a_spoken_turn_goes_from_speech_to_audio_in_order() -> None:
             "WordsEvent",
             "ActionEvent",
             "TurnMetrics",
+            "ActionCommitted",
             "ReplyEnded",
         ]
         assert talk.all(TranscriptEvent)[-1] == TranscriptEvent(turn=1, text="How deep is the well", is_final=True)
@@ -125,7 +126,7 @@ async def test_nothing_of_a_reply_leaves_before_the_turn_is_over() -> None:
     async with Conversation(engine, "mira") as talk:
         await talk.play(speech.say("I would like", 600), silence(500))
         assert not {"ReplyStarted", "WordsEvent", "ActionEvent", "AudioFrame"} & set(kinds(talk))
-        assert not talk.session.state.open_actions
+        assert not talk.session.state.ledger.open()
 
 
 @virtual_time
@@ -565,7 +566,7 @@ async def test_what_the_game_says_of_an_action_reaches_the_next_prompt() -> None
         assert (action.name, action.args) == ("walk_to", {"place": "well"})
         await talk.until(ReplyEnded)
         talk.tell(ActionResult(action=action.id, outcome="failed", reason="the path is flooded"))
-        with pytest.raises(InputError, match="waits for a result"):
+        with pytest.raises(InputError, match="has the result 'failed'"):
             talk.tell(ActionResult(action=action.id, outcome="done"))
         talk.tell(PlayerText(text="And?"))
         await talk.until(ReplyEnded, 2)

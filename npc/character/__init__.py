@@ -3,7 +3,7 @@
 from npc.character.character import Character, Example
 from npc.character.load import Characters, load_character, load_characters
 from npc.character.mistakes import check_character
-from npc.character.prompt import build_prompt, history_messages, stable_messages
+from npc.character.prompt import build_prompt, history_messages, stable_messages, tell_outcome
 
 __all__ = [
     "Character",
@@ -15,4 +15,5 @@ __all__ = [
     "load_character",
     "load_characters",
     "stable_messages",
+    "tell_outcome",
 ]

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from npc.actions.expression import expressions
 from npc.actions.spec import ActionSpec
@@ -11,6 +12,8 @@ from npc.feeling.emotions import Mix
 from npc.feeling.mood import Temper
 from npc.turn import Sampling, Voice
 from npc.world import Scene
+
+Reaction = Literal["gaze", "nod", "breath"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Character:
     """Names of what the character shows; those that are not in `npc.feeling.EMOTIONS` are in `own_emotions`."""
     own_emotions: Mapping[str, Mix] = field(default_factory=dict)
     gestures: tuple[str, ...] = ()
+    reactions: tuple[Reaction, ...] = ()
+    """What it shows at once when the player may have finished, in turn."""
     temper: Temper = field(default_factory=Temper)
     """How it feels by nature, and what moves it."""
     actions: tuple[ActionSpec, ...] = ()

@@ -152,6 +152,7 @@ class CharacterForm(_Form):
     limits: Annotated[list[Line], Field(max_length=6)] = []
     emotions: Annotated[list[Annotated[EmotionForm, BeforeValidator(_one_emotion)]], Field(max_length=12)] = []
     gestures: Annotated[list[Annotated[str, AfterValidator(_gesture)]], Field(max_length=12)] = []
+    reactions: Annotated[list[Literal["gaze", "nod", "breath"]], Field(max_length=6)] = []
     feeling: FeelingForm = FeelingForm()
     actions: Annotated[list[str], Field(max_length=32)] = []
     examples: Annotated[list[ExampleForm], Field(max_length=6)] = []

@@ -112,6 +112,7 @@ class _Reading:
             emotions=tuple(names),
             own_emotions=own_emotions,
             gestures=tuple(form.gestures),
+            reactions=tuple(form.reactions),
             temper=temper,
             actions=actions,
             examples=examples,

@@ -73,7 +73,7 @@ def build_prompt(
     `notes` are further things that the character should know now, a sentence each.
     """
     lines = [f"(You know: {clean(passage.text, MAX_PASSAGE)})" for passage in passages]
-    lines += map(_tell, outcomes)
+    lines += map(tell_outcome, outcomes)
     lines += [f"({clean(note, MAX_PASSAGE)})" for note in notes]
     lines.append(clean(utterance, MAX_UTTERANCE))
     return [
@@ -154,7 +154,8 @@ def _possible(character: Character, scene: Scene) -> list[Example]:
     return [example for example in character.examples if is_possible(example)]
 
 
-def _tell(outcome: Outcome) -> str:
+def tell_outcome(outcome: Outcome) -> str:
+    """What became of an action, as the model is told it."""
     reason = f": {clean(outcome.reason, 200)}" if outcome.reason else ""
     became = "is done" if outcome.outcome == "done" else outcome.outcome
     return f"(Your {clean(outcome.rendered.strip('[]'), 300)} {became}{reason})"

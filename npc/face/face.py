@@ -74,6 +74,10 @@ class Face:
         self._from, self._to = self._emotion(np.array([at_s]))[0], emotion_pose(mix, strength)
         self._since_s = at_s
 
+    def rest(self, mix: Mix) -> None:
+        """Show a mood wherever no emotion was written; to be told before the first clause."""
+        self._from = self._to = emotion_pose(mix)
+
     def look(self, right_degrees: float, up_degrees: float, sample: int) -> None:
         """From `sample` on, turn the eyes that far from straight ahead."""
         self._gaze.append((sample / self._rate_hz, right_degrees, up_degrees))

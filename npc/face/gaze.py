@@ -5,8 +5,9 @@ and Bock, 2000), and away from the listener when they begin a long answer.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from npc.turn import Word
 from npc.world import Scene
@@ -26,7 +27,7 @@ class Glance:
 
 def glances(words: Sequence[Word], scene: Scene, rate_hz: int, start_sample: int = 0) -> tuple[Glance, ...]:
     """The glances of a clause that begins at `start_sample` of the reply: at what its words name, and back."""
-    names = {name: entity.id for entity in scene.entities for name in _names(entity.spoken_name)}
+    names = _names_of(tuple((entity.id, entity.spoken_name) for entity in scene.entities))
     if not names:
         return ()
     plain = [re.sub(r"\W", "", word.text).lower() for word in words]
@@ -46,7 +47,13 @@ def glances(words: Sequence[Word], scene: Scene, rate_hz: int, start_sample: int
     return tuple(found)
 
 
-def _named(plain: Sequence[str], at: int, names: dict[tuple[str, ...], str]) -> tuple[int, str | None]:
+@lru_cache(maxsize=256)
+def _names_of(entities: tuple[tuple[str, str], ...]) -> Mapping[tuple[str, ...], str]:
+    """Ids by the words of their names; computed once for all scenes in which the same things are called the same."""
+    return {name: entity_id for entity_id, spoken in entities for name in _names(spoken)}
+
+
+def _named(plain: Sequence[str], at: int, names: Mapping[tuple[str, ...], str]) -> tuple[int, str | None]:
     for length in (4, 3, 2, 1):
         target = names.get(tuple(plain[at : at + length]))
         if target is not None and at + length <= len(plain):

@@ -1,15 +1,31 @@
 """From chunks to events and utterances, and when each sample arrived."""
 
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
 import numpy as np
 import pytest
+from echo_room import EchoRoom
 
-from npc.config import TurnTaking
+from npc.config import Settings, TurnTaking
 from npc.ear import Ear
 from npc.errors import InputError
-from npc.events import AudioInput
-from npc.frames import to_pcm
-from npc.testing import ScriptedVoiceActivity, virtual_time
-from npc.turn import Samples
+from npc.events import AudioInput, ReplyEnded, ReplyHushed, ServerEvent
+from npc.frames import REPLY, AudioFrame, to_pcm
+from npc.testing import (
+    REPLY_RATE_HZ,
+    Conversation,
+    ScriptedRecogniser,
+    ScriptedSpeech,
+    ScriptedSynthesiser,
+    ScriptedVoiceActivity,
+    VirtualClock,
+    scripted_engine,
+    virtual_time,
+)
+from npc.turn import Samples, Speech, Transcript, Voice
 from npc.turntaking import DetectorEvent, Paused, TurnEnded, TurnStarted
 
 SETTINGS = TurnTaking(preroll_ms=100)
@@ -84,3 +100,97 @@ def test_half_a_sample_is_named_with_what_would_be_right() -> None:
     ear = Ear(AudioInput(channels=2), ScriptedVoiceActivity(), SETTINGS, 0)
     with pytest.raises(InputError, match="6 bytes .* multiple of 4"):
         ear.check(bytes(6))
+
+
+# The character's own voice
+
+
+class Hiss(ScriptedSynthesiser):
+    """Speaks so that it can be heard."""
+
+    async def speak(self, text: str, voice: Voice) -> AsyncGenerator[Speech, None]:
+        async for part in super().speak(text, voice):
+            noise = np.random.default_rng(len(text)).standard_normal(len(part.audio))
+            yield replace(part, audio=(0.2 * noise).astype(np.float32))
+
+
+class Understands(ScriptedRecogniser):
+    """The same words in anything that is loud."""
+
+    async def transcribe(self, audio: Samples, *, is_final: bool) -> Transcript:
+        await asyncio.sleep(0.05)
+        text = "Stop that, please." if (np.abs(audio) > 0.1).sum() > 1600 else ""
+        return Transcript(text, is_final, len(audio) / 16)
+
+
+async def talk_in_a_room(settings: TurnTaking, *, speaks_over_it: bool) -> Conversation:
+    """Ask, and be answered in a room that returns a fifth of what is played; then speak over the answer, or not."""
+    speech = ScriptedSpeech()
+    engine = scripted_engine(
+        speech,
+        ["One two three four five six seven eight nine ten eleven twelve."],
+        settings=Settings(turn_taking=settings),
+        recogniser=Understands(speech),
+        synthesiser=Hiss(),
+    )
+    room = EchoRoom(REPLY_RATE_HZ, gain=0.2)
+    async with Conversation(engine, "mira", reads=False) as talk:
+        talk.session.next = noticed(talk.session.next, room)  # type: ignore[method-assign]  # the client's side of it
+        reading = asyncio.create_task(talk._read())
+        hearing = asyncio.create_task(room.run(lambda heard: talk.session.hear(to_pcm(heard)), VirtualClock()))
+        room.speak(loud(800))
+        await asyncio.sleep(2.5)
+        if speaks_over_it:
+            room.speak(loud(1000))
+        await asyncio.sleep(4)
+        hearing.cancel()
+        await asyncio.wait({hearing})
+        talk.session.close()
+        await reading
+    return talk
+
+
+def noticed(take: Callable[[], Awaitable[ServerEvent | AudioFrame]], room: EchoRoom) -> Callable[[], Awaitable[Any]]:
+    async def take_and_play() -> ServerEvent | AudioFrame:
+        item = await take()
+        room.notice(item)
+        return item
+
+    return take_and_play
+
+
+FIXED = TurnTaking(judges_pauses=False)
+
+
+@virtual_time
+async def test_a_reply_that_comes_back_through_the_microphone_does_not_interrupt_itself() -> None:
+    talk = await talk_in_a_room(FIXED, speaks_over_it=False)
+    assert talk.the(ReplyEnded).reason == "done"
+    assert talk.all(ReplyHushed) == []
+
+
+@virtual_time
+async def test_it_would_if_its_echo_were_not_removed() -> None:
+    talk = await talk_in_a_room(FIXED.model_copy(update={"removes_echo": False}), speaks_over_it=False)
+    assert talk.all(ReplyHushed) or talk.all(ReplyEnded)[0].reason == "interrupted"
+
+
+@virtual_time
+async def test_a_player_is_heard_over_the_echo_of_a_reply() -> None:
+    talk = await talk_in_a_room(FIXED, speaks_over_it=True)
+    assert talk.all(ReplyEnded)[0].reason == "interrupted"
+    assert 2500 < talk.when(ReplyHushed) < 2500 + 350
+
+
+@virtual_time
+async def test_a_key_pressed_after_a_reply_that_was_heard_with_the_microphone_shut_finds_no_echo() -> None:
+    ear = Ear(AudioInput(), ScriptedVoiceActivity(), SETTINGS, 0, reply_rate_hz=16_000)
+    await listen(ear, quiet(1000))
+    hiss = (0.2 * np.random.default_rng(0).standard_normal(3 * 16_000)).astype(np.float32)
+    ear.notice(AudioFrame(REPLY, 1, 0, to_pcm(hiss)))
+    async for _ in ear.hear(to_pcm(loud(20)), 6000):
+        pass
+    for chunk in range(50):
+        async for _ in ear.hear(to_pcm(loud(20)), 6020 + 20 * chunk):
+            pass
+    assert np.abs(ear.utterance(16_000)[-8000:] - 0.2).max() < 1e-3

@@ -22,6 +22,15 @@ from npc.world import Entity, Scene
 RECAST = 0.2
 _OPAQUE = ("act", "cmd", "do", "skill", "verb", "npc", "fn")
 
+EMOTIONS = (
+    "cheerful", "bossy", "amused", "suspicious", "wistful", "angry", "gruff", "proud", "wary", "ashamed", "fond",
+    "bright", "curious", "gentle", "playful", "worried", "sad", "afraid", "calm", "grave", "smug", "bored", "tender",
+)  # fmt: skip
+GESTURES = (
+    "shrug", "wipe_brow", "fold_arms", "bow", "point", "wink", "sigh", "clap", "lean_in", "scratch_head", "tip_hat",
+    "rub_hands", "step_back", "raise_cup", "stretch", "spread_arms",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Known:
@@ -119,6 +128,9 @@ def set_stage(corpus: Corpus, world: World, form: CastForm, random: Random) -> S
         limits=tuple(form.limits) if random.random() < 0.7 else (),
         actions=tuple(spec for _, spec in deeds),
         scene=scene,
+        # Read and left alone: what a character feels and shows is decided beside the words.
+        emotions=tuple(random.sample(EMOTIONS, random.randint(3, 6))) if random.random() < 0.5 else (),
+        gestures=tuple(random.sample(GESTURES, random.randint(2, 4))) if random.random() < 0.4 else (),
     )
     facts = tuple(Known(fact, choose_details(fact.fact, random)) for fact in world.form.facts)
     return Stage(world, form, manner, character, scene, tuple(deeds), facts)

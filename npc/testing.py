@@ -17,7 +17,7 @@ test fails instead of hanging. Threads do not belong there.
 import asyncio
 import functools
 import selectors
-from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar
@@ -29,7 +29,7 @@ from npc.character import Character
 from npc.config import Settings, TurnTaking
 from npc.engine import Engine
 from npc.errors import StageError
-from npc.events import ClientEvent, ServerEvent, SessionStart
+from npc.events import ClientEvent, FaceChoice, ServerEvent, SessionStart
 from npc.frames import AudioFrame, to_pcm
 from npc.mind import Mind
 from npc.session import SessionClosed
@@ -40,6 +40,7 @@ from npc.turn import (
     GenerationEnd,
     Grammar,
     Passage,
+    Phoneme,
     Samples,
     Sampling,
     Speech,
@@ -221,7 +222,18 @@ class ScriptedSynthesiser:
         self.spoken.append(text)
         n = self._word_samples
         words = tuple(Word(word, index * n, (index + 1) * n) for index, word in enumerate(text.split()))
-        yield Speech(text, np.zeros(n * len(words), np.float32), REPLY_RATE_HZ, words)
+        phonemes = tuple(_spelled(words))
+        yield Speech(text, np.zeros(n * len(words), np.float32), REPLY_RATE_HZ, words, phonemes)
+
+
+def _spelled(words: Sequence[Word]) -> Iterator[Phoneme]:
+    """A sound for each letter, all of a length."""
+    for word in words:
+        letters = [letter for letter in word.text.lower() if letter.isalpha()]
+        length = word.end_sample - word.start_sample
+        for n, letter in enumerate(letters):
+            start, end = (word.start_sample + length * edge // len(letters) for edge in (n, n + 1))
+            yield Phoneme(letter, start, end)
 
 
 class ScriptedMemory:
@@ -243,8 +255,9 @@ class ScriptedMemory:
 
 
 def scripted_character(
-    character_id: str = "mira", actions: Sequence[ActionSpec] = (), scene: Scene | None = None
+    character_id: str = "mira", actions: Sequence[ActionSpec] = (), scene: Scene | None = None, **more: Any
 ) -> Character:
+    """`more`: further fields of a character, of their own types."""
     return Character(
         id=character_id,
         folder=Path(character_id),
@@ -254,6 +267,7 @@ def scripted_character(
         voice=Voice("plain"),
         actions=tuple(actions),
         scene=scene or Scene(),
+        **more,
     )
 
 
@@ -297,9 +311,10 @@ class Conversation:
         *,
         reply: Literal["speech", "text"] = "speech",
         scene: Scene | None = None,
+        face: FaceChoice = "none",
         reads: bool = True,
     ) -> None:
-        self.session = engine.open(SessionStart(character=character, reply=reply, scene=scene))
+        self.session = engine.open(SessionStart(character=character, reply=reply, scene=scene, face=face))
         self.came: list[tuple[float, ServerEvent | AudioFrame]] = []
         """Everything that was said, with the time in milliseconds."""
         self.last_played_ms = 0.0

@@ -80,7 +80,7 @@ steps: st.SearchStrategy[list[Step]] = st.lists(
 def test_an_action_is_committed_at_most_once_and_never_after_its_cancel(
     script: list[Step], replies: list[str], reply: Literal["speech", "text"]
 ) -> None:
-    play(script, replies, reply)
+    play([("text", 0), *script], replies, reply)
 
 
 @virtual_time
@@ -137,6 +137,7 @@ def some_action(talk: Conversation, n: int) -> str:
 def check(talk: Conversation) -> None:
     """What came in which order."""
     fate: dict[str, list[str]] = {}
+    refused = {action.id for action in talk.session.state.ledger if action.phase == "refused"}
     for _, event in talk.came:
         match event:
             case ActionEvent(id=action):
@@ -152,6 +153,9 @@ def check(talk: Conversation) -> None:
                 assert "cancelled" not in fate[action], fate[action]
                 assert "committed" not in fate[action] or "stop" in fate[action], fate[action]
                 fate[action].append("cancelled")
+            case ReplyEnded(turn=turn, reason="interrupted" | "failed"):
+                left = [action for action, steps in fate.items() if steps == ["proposed"] and action not in refused]
+                assert not [action for action in left if action.startswith(f"{turn}.")], "told of each that will not be"
             case _:
                 pass
     open_now = {action.id for action in talk.session.state.ledger if action.phase == "proposed"}

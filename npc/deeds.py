@@ -81,6 +81,21 @@ class Deeds:
         """The game's result. Raises InputError: `unknown-action`, `action-over`."""
         self._take(self._ledger.close(action_id, outcome, reason, self._clock.now_ms()))
 
+    def recall(self) -> None:
+        """Tell a client that came back of what was begun and is not over, under the same ids."""
+        for action in self._ledger.unanswered():
+            self._outbox.put(
+                ActionEvent(
+                    turn=action.turn,
+                    sample=action.sample,
+                    id=action.id,
+                    name=action.name,
+                    args=dict(action.args),
+                    awaited=action.is_awaited,
+                )
+            )
+            self._outbox.put(ActionCommitted(turn=action.turn, id=action.id))
+
     def next_sample(self, turn: int) -> int | None:
         """Where the next action of `turn` lies that playback has not reached."""
         samples = [a.sample for a in self._ledger.open(turn) if a.phase == "proposed" and not a.is_reached]

@@ -19,6 +19,7 @@ from npc.config import Settings
 from npc.errors import InputError
 from npc.events import SessionStart
 from npc.knowledge import Embedder, KnowledgeIndex, VectorStore, read_passages
+from npc.lost import LostTalks
 from npc.mind import Mind
 from npc.models import ModelStore, Progress, quiet
 from npc.session import Session
@@ -47,6 +48,7 @@ class Engine:
         self._stages = stages
         self._clock = clock or MonotonicClock()
         self._resources = resources or AsyncExitStack()
+        self._lost = LostTalks(self._clock)
 
     @classmethod
     async def load(cls, settings: Settings, progress: Progress = quiet) -> "Engine":
@@ -81,7 +83,9 @@ class Engine:
         if mind is None:
             hint = did_you_mean(start.character, self._minds)
             raise InputError(f"there is no character '{start.character}'{hint}", "unknown-character")
-        return Session(start, mind, self._stages, self.settings, self._clock)
+        session = Session(start, mind, self._stages, self.settings, self._clock, self._lost.find(start))
+        self._lost.keep(session.talk)
+        return session
 
     def under(self, settings: Settings) -> "Engine":
         """The same models and characters under other settings of turn-taking; close this one, after that one's end."""

@@ -15,6 +15,7 @@ import logging
 import uuid
 
 from npc.anticipation import Anticipation
+from npc.character import Character
 from npc.clock import Clock
 from npc.config import Settings
 from npc.deeds import Deeds
@@ -41,6 +42,7 @@ from npc.events import (
 from npc.feeling import Heart
 from npc.frames import AudioFrame
 from npc.listener import Listener
+from npc.lost import Talk
 from npc.mind import Mind
 from npc.outbox import Outbox
 from npc.outbox import OutboxClosed as SessionClosed
@@ -60,13 +62,27 @@ MAX_QUEUED_FRAMES = 64
 """Reply audio that waits for the connection: about four seconds, so that a slow client stops only its own reply."""
 
 
+def _first_talk(start: SessionStart, character: Character, clock: Clock) -> Talk:
+    heart = Heart.at_first(character.temper, clock.now_ms() / 1000)
+    return Talk(uuid.uuid4().hex, start.character, start.player, SessionState(character.scene, heart))
+
+
 class Session:
-    def __init__(self, start: SessionStart, mind: Mind, stages: Stages, settings: Settings, clock: Clock) -> None:
-        self.id = uuid.uuid4().hex[:12]
-        self.state = SessionState(
-            scene=start.scene or mind.character.scene,
-            heart=Heart.at_first(mind.character.temper, clock.now_ms() / 1000),
-        )
+    def __init__(
+        self,
+        start: SessionStart,
+        mind: Mind,
+        stages: Stages,
+        settings: Settings,
+        clock: Clock,
+        lost: Talk | None = None,
+    ) -> None:
+        """`lost` is taken up again, where there is one."""
+        self._is_resumed = lost is not None
+        self.talk = lost or _first_talk(start, mind.character, clock)
+        self.talk.ended_ms = None
+        self.id, self.state = self.talk.id, self.talk.state
+        self.state.scene = start.scene or self.state.scene
         self._character = mind.character
         self._rate_hz = stages.synthesiser.rate_hz
         self._clock = clock
@@ -109,6 +125,7 @@ class Session:
             name=self._character.name,
             voice=self._character.voice.name,
             rate_hz=self._rate_hz,
+            resumed=self._is_resumed,
         )
 
     def hear(self, pcm: bytes) -> None:
@@ -133,6 +150,7 @@ class Session:
             case Playback(turn=turn, sample=sample):
                 self._speaker.report(turn, sample)
             case SessionEnd():
+                self.talk.is_left = True
                 self.close()
             case _:
                 self._inbox.put_nowait(event)
@@ -154,18 +172,20 @@ class Session:
         """Live until `close`; cancel to end at once."""
         try:
             async with self._tasks:
-                attending = self._tasks.create_task(self._attend())
-                watching = self._tasks.create_task(self._deeds.watch())
+                ongoing = [self._tasks.create_task(work) for work in (self._attend(), self._deeds.watch())]
+                self._deeds.recall()
                 self._anticipation.read_opening(self._tasks)
-                await self._closing.wait()
-                attending.cancel()
-                watching.cancel()
-                self._stop_following()
-                self._listener.stop()
-                self._anticipation.stop()
-                self._speaker.stop()
+                try:
+                    await self._closing.wait()
+                finally:
+                    for task in ongoing:
+                        task.cancel()
+                    self._stop_following()
+                    self._anticipation.stop()
+                    self._speaker.stop()
         finally:
             self._outbox.close()
+            self.talk.ended_ms = self._clock.now_ms()
 
     async def _attend(self) -> None:
         while True:

@@ -141,10 +141,10 @@ class Speaker:
         return None if self._performance is None else self._performance.sent(frame)
 
     def stop(self) -> None:
-        """The session ends: what was not begun will not be."""
-        self._stop_following()
-        if self._performance is not None:
-            self._performance.task.cancel()
+        """The session ends: what was heard is remembered, and what was not begun will not be."""
+        self.discard()
+        self._on_over = lambda: None
+        self.interrupt(goes_on=False)
         self._deeds.cancel_all("the session has ended")
 
     async def _perform(self, reply: Reply, heard: Heard | None, typed: str) -> None:

@@ -312,9 +312,11 @@ class Conversation:
         reply: Literal["speech", "text"] = "speech",
         scene: Scene | None = None,
         face: FaceChoice = "none",
+        resume: str | None = None,
         reads: bool = True,
     ) -> None:
-        self.session = engine.open(SessionStart(character=character, reply=reply, scene=scene, face=face))
+        start = SessionStart(character=character, reply=reply, scene=scene, face=face, resume=resume)
+        self.session = engine.open(start)
         self.came: list[tuple[float, ServerEvent | AudioFrame]] = []
         """Everything that was said, with the time in milliseconds."""
         self.last_played_ms = 0.0

@@ -31,6 +31,7 @@ from npc.events import (
     ReplyEnded,
     ReplyStarted,
     SceneDeltaEvent,
+    SessionEnd,
     WordsEvent,
 )
 from npc.feeling import Rule, Temper
@@ -228,6 +229,44 @@ async def test_results_that_make_no_sense_are_refused_by_name() -> None:
         with pytest.raises(InputError) as late:
             talk.tell(ActionResult(action="1.1", outcome="failed"))
         assert late.value.code == "action-over"
+
+
+@virtual_time
+async def test_a_lost_connection_is_taken_up_where_it_was_and_no_action_begins_twice() -> None:
+    reply = "Come. [walk_to(place=well)] One two three four five six. [wave()]"
+    llm = ScriptedLanguageModel([reply, "Yes."])
+    engine = scripted_engine(ScriptedSpeech(), llm=llm, characters=[mira(action("walk_to"), action("wave"))])
+    async with Conversation(engine, "mira") as talk:
+        talk.tell(PlayerText(text="Come"))
+        await talk.until(ActionCommitted)
+        session = talk.session.id
+    assert talk.the(ActionCancelled).id == "1.2"
+    async with Conversation(engine, "mira", resume=session) as again:
+        assert (again.session.id, again.session.ready.resumed) == (session, True)
+        assert (await again.until(ActionCommitted)).id == again.the(ActionEvent).id == "1.1"
+        again.tell(ActionResult(action="1.1", outcome="done"))
+        again.tell(PlayerText(text="And now?"))
+        await again.until(ReplyEnded)
+        said = [message.content for message in llm.prompts[1]]
+        assert "Come. [walk_to(place=well)]" in said[-2]
+        assert "walk_to(place=well) is done" in said[-1]
+        assert len(again.all(ActionCommitted)) == 1
+
+
+@virtual_time
+async def test_only_a_lost_session_of_the_same_player_is_taken_up() -> None:
+    engine = scripted_engine(ScriptedSpeech(), characters=[mira(), scripted_character("jory")])
+    async with Conversation(engine, "mira") as talk:
+        async with Conversation(engine, "mira", resume=talk.session.id) as other:
+            assert not other.session.ready.resumed, "it is going on"
+        async with Conversation(engine, "mira") as left:
+            left.tell(SessionEnd())
+    for resume, character in ((talk.session.id, "jory"), (left.session.id, "mira"), ("unknown", "mira")):
+        async with Conversation(engine, character, resume=resume) as fresh:
+            assert not fresh.session.ready.resumed
+    await asyncio.sleep(200)
+    async with Conversation(engine, "mira", resume=talk.session.id) as late:
+        assert not late.session.ready.resumed
 
 
 # Words and deeds

@@ -27,6 +27,7 @@ class SessionStart(Event):
     token: str | None = None
     scene: Scene | None = Field(default=None, description="What is around; the scene of its own files if absent")
     reply: Literal["speech", "text"] = Field(default="speech", description="`text`: words and actions without audio")
+    resume: str | None = Field(default=None, description="The id of a session that was lost, to take it up again")
     face: FaceChoice = Field(default="none", description="What `face` events hold; with `none` there are none")
 
 

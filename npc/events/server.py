@@ -16,6 +16,7 @@ class SessionReady(Event):
     name: str = Field(description="The character's name, to show")
     voice: str
     rate_hz: int = Field(description="The rate of reply audio, 16-bit mono PCM")
+    resumed: bool = Field(default=False, description="A lost session goes on; else it is a new one")
     protocol: Literal["npc.v1"] = "npc.v1"
 
 

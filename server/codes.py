@@ -39,7 +39,7 @@ CODES = {
     "bad-event": Code("a text frame is not a JSON object, or a field is missing, unknown or out of range"),
     "unknown-type": Code("no client event has this `type`; the message names those that exist"),
     "already-started": Code("a second `session-start`"),
-    "unknown-action": Code("an `action-result` for an action that waits for none"),
+    "unknown-action": Code("a result or progress of an action that never was"),
     "bad-scene": Code("a `scene-delta` that cannot be applied; the scene stays as it was"),
     "action-over": Code("a result or progress of an action that has ended otherwise: answered, timed out, cancelled"),
     "bad-input": Code("the event cannot be used as things stand; the message says why"),

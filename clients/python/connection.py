@@ -27,16 +27,19 @@ from npc.clock import Clock, MonotonicClock
 from npc.errors import InputError
 from npc.events import (
     PROTOCOL,
+    ActionProgress,
     ActionResult,
     AudioInput,
     ClientEvent,
     ErrorEvent,
+    FaceChoice,
     Interrupt,
     Playback,
     PlayerText,
     ReplyEnded,
     ReplyHushed,
     ReplyResumed,
+    SceneDeltaEvent,
     SceneUpdate,
     ServerEvent,
     SessionEnd,
@@ -48,7 +51,7 @@ from npc.events import (
 )
 from npc.frames import MICROPHONE, AudioFrame, to_pcm
 from npc.turn import Samples
-from npc.world import Scene
+from npc.world import Scene, SceneDelta
 
 from .playback import PlaybackReporter
 from .reply import Reply
@@ -152,6 +155,14 @@ class NpcConnection:
     async def update_scene(self, scene: Scene) -> None:
         """What is around the character now, in whole."""
         await self._say(SceneUpdate(scene=scene))
+
+    async def change_scene(self, delta: SceneDelta) -> None:
+        """What has changed around the character; up to 30 times a second."""
+        await self._say(SceneDeltaEvent(delta=delta))
+
+    async def progress(self, action: str, progress: float) -> None:
+        """How far a long action is, 0 to 1; it is then waited for anew."""
+        await self._say(ActionProgress(action=action, progress=progress))
 
     async def result(self, action: str, outcome: Literal["done", "failed", "refused"], reason: str = "") -> None:
         """What became of the action with this id."""
@@ -284,18 +295,28 @@ async def connect(
     scene: Scene | None = None,
     player: str = "player",
     reply: Literal["speech", "text"] = "speech",
+    face: FaceChoice = "none",
+    resume: str | None = None,
     report_playback: bool = False,
     clock: Clock | None = None,
 ) -> AsyncIterator[NpcConnection]:
     """Open a conversation with `character`.
 
-    `reply` "text" asks for words and actions without audio. With `report_playback`,
+    `reply` "text" asks for words and actions without audio, `face` for `face` events.
+    `resume` is the id (`ready.session`) of a session whose connection was lost. With `report_playback`,
     the server is told where playback is as if each frame were played on arrival;
     a program that really plays calls `playback` itself. Raises ServerRefused
     (unknown character, wrong token, too many sessions, …) and ConnectionLost.
     """
     start = SessionStart(
-        character=character, audio=audio or AudioInput(), token=token, scene=scene, player=player, reply=reply
+        character=character,
+        audio=audio or AudioInput(),
+        token=token,
+        scene=scene,
+        player=player,
+        reply=reply,
+        resume=resume,
+        face=face,
     )
     clock = clock or MonotonicClock()
     websocket = await _open(url)

@@ -4,8 +4,14 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from npc.events import (
+    ActionCancelled,
+    ActionCommitted,
     ActionEvent,
+    EmotionEvent,
     ErrorEvent,
+    FaceEvent,
+    GazeEvent,
+    GestureEvent,
     PassagesEvent,
     PassageUsed,
     ReplyEnded,
@@ -32,6 +38,11 @@ class Reply:
     """What the character says; once over, what was heard of it, with its calls."""
     clauses: list[WordsEvent] = field(default_factory=list)
     actions: list[ActionEvent] = field(default_factory=list)
+    committed: list[str] = field(default_factory=list)
+    """Ids of the actions that playback has reached."""
+    cancelled: list[str] = field(default_factory=list)
+    faces: list[FaceEvent] = field(default_factory=list)
+    shown: list[EmotionEvent | GestureEvent | GazeEvent] = field(default_factory=list)
     passages: tuple[PassageUsed, ...] = ()
     metrics: TurnMetrics | None = None
     error: ErrorEvent | None = None
@@ -82,6 +93,14 @@ class Reply:
                 self.text = f"{self.text} {text}".strip()
             case ActionEvent():
                 self.actions.append(event)
+            case ActionCommitted(id=action):
+                self.committed.append(action)
+            case ActionCancelled(id=action):
+                self.cancelled.append(action)
+            case FaceEvent():
+                self.faces.append(event)
+            case EmotionEvent() | GestureEvent() | GazeEvent():
+                self.shown.append(event)
             case TurnMetrics():
                 self.metrics = event
             case ErrorEvent():

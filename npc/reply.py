@@ -10,10 +10,9 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from npc.actions import ActionRecord
 from npc.actor import Actor
 from npc.anticipation import Anticipation
-from npc.character import Character, tell_outcome
+from npc.character import Character
 from npc.clock import Clock
 from npc.config import Settings
 from npc.curtain import Curtain
@@ -22,14 +21,15 @@ from npc.events import FaceChoice, PassagesEvent, PassageUsed, ReplyStarted, Tra
 from npc.moment import Moment, grammar_of
 from npc.outbox import Outbox
 from npc.profile import Trace
+from npc.second_thought import Trouble, second_thought
 from npc.stages import Stages
-from npc.state import Outcome, SessionState
+from npc.state import SessionState
 from npc.timeline import Timeline
 from npc.turn import ChatMessage, Grammar, Passage, Samples, Transcript
 from npc.writer import Lines, Writer
 
 MAX_SECOND_THOUGHTS = 2
-"""How often a reply may go on after an awaited action came to nothing; then it ends there."""
+"""How often a reply may go on after an awaited action came to nothing, or a promise was left open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,34 +143,28 @@ class Reply:
             face=company.face,
         )
         script = messages
-        for _ in range(1 + MAX_SECOND_THOUGHTS):
-            failed = await self._play(actor, script, grammar, moment)
-            if failed is None:
+        for n_left in range(MAX_SECOND_THOUGHTS, -1, -1):
+            trouble = await self._play(actor, script, grammar, moment)
+            if trouble is None or not n_left:
                 break
-            script = [*messages, *self._second_thought(failed)]
-            grammar = grammar_of(company.character, moment, None)
+            told, grammar = second_thought(company.character, moment, trouble)
+            said = ChatMessage("assistant", self.timeline.told(company.deeds.is_kept))
+            script = [*messages, said, ChatMessage("user", told)]
         if company.is_spoken:
             self._curtain.put(self.timeline.end())
 
-    async def _play(
-        self, actor: Actor, script: list[ChatMessage], grammar: Grammar, moment: Moment
-    ) -> ActionRecord | None:
-        """Write and play side by side; what was awaited in vain, if anything was."""
+    async def _play(self, actor: Actor, script: list[ChatMessage], grammar: Grammar, moment: Moment) -> Trouble | None:
+        """Write and play side by side; what has to be thought over, if anything has."""
         lines: Lines = asyncio.Queue()
         try:
             async with asyncio.TaskGroup() as tasks:
                 writing = tasks.create_task(self._writer.write(script, grammar, moment, lines))
                 failed = await actor.play(lines)
-                writing.cancel()  # what it would have said rests on what did not happen
+                if failed is not None:
+                    writing.cancel()  # what it would have said rests on what did not happen
         except* Exception as errors:  # the first failure cancelled the other side
             raise _first(errors) from None
-        return failed
-
-    def _second_thought(self, failed: ActionRecord) -> list[ChatMessage]:
-        """The reply so far, and what became of its action."""
-        outcome = Outcome(failed.rendered, "refused" if failed.phase == "refused" else "failed", failed.reason)
-        said = self.timeline.told(self._company.deeds.is_kept)
-        return [ChatMessage("assistant", said), ChatMessage("user", tell_outcome(outcome))]
+        return failed or writing.result()
 
 
 def _first(errors: BaseExceptionGroup[Exception]) -> Exception:

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 
 from npc.actions import Act, Feel, Gesture, Piece, Rejected, ReplyParser, Say
-from npc.actions.agreement import Agreement
+from npc.actions.agreement import Agreement, Mismatch
 from npc.character import Character
 from npc.moment import Moment
 from npc.profile import Trace
@@ -48,8 +48,10 @@ class Writer:
         self._max_words = max_words
         self._has_begun = False
 
-    async def write(self, messages: Sequence[ChatMessage], grammar: Grammar, moment: Moment, lines: Lines) -> None:
-        """Put everything that the model writes into `lines`. Raises StageError."""
+    async def write(
+        self, messages: Sequence[ChatMessage], grammar: Grammar, moment: Moment, lines: Lines
+    ) -> Mismatch | None:
+        """Put everything that the model writes into `lines`; what it promised and only it can do. Raises StageError."""
         sheet = _Sheet(self._character, moment, lines)
         is_first, self._has_begun = not self._has_begun, True
         start_ms = self._trace.now_ms()
@@ -74,6 +76,7 @@ class Writer:
         if sheet.end() and is_first:
             self._trace.add("first_clause", first_ms or start_ms, self._trace.now_ms())
         lines.put_nowait(None)
+        return sheet.promise
 
     def _trace_generation(self, end: GenerationEnd | None, start_ms: float, first_ms: float) -> None:
         """`end` is None where the reply was cut short; the engine has then not told how it got there."""
@@ -101,6 +104,8 @@ class _Sheet:
     """One stretch of writing, cut into lines."""
 
     def __init__(self, character: Character, moment: Moment, lines: Lines) -> None:
+        self.promise: Mismatch | None = None
+        """What was said that it will be done, in words that leave open with what."""
         self._lines = lines
         self._parser = ReplyParser(character.actions, moment.scene, moment.gauges, character.expressions)
         self._clauses = ClauseSplitter()
@@ -118,7 +123,7 @@ class _Sheet:
             if mismatch.instead is not None:
                 self._put(mismatch.instead)
             if mismatch.call is None and mismatch.instead is None:
-                log.info("%s was promised and is left open: the words do not say with what", mismatch.action)
+                self.promise = mismatch
         return has_lines
 
     def _take(self, pieces: Sequence[Piece]) -> bool:

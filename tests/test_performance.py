@@ -287,6 +287,27 @@ async def test_a_promise_without_a_deed_is_kept_and_a_deed_that_words_deny_is_no
 
 
 @virtual_time
+async def test_a_promise_that_leaves_open_with_what_is_kept_by_the_model_or_taken_back() -> None:
+    locked = action("give", requires=read_requires({"holding": "item"}))
+    for scene, then, told, may_act in (
+        (SCENE, "Here. [give(item=sword, to=player)]", "Do it now", True),
+        (Scene(), "Ah, I have nothing.", "You cannot do that now", False),
+    ):
+        llm = ScriptedLanguageModel(["I'll give you that.", then])
+        spec = action("give") if may_act else locked
+        engine = scripted_engine(ScriptedSpeech(), llm=llm, characters=[mira(spec, scene=scene)])
+        async with Conversation(engine, "mira") as talk:
+            talk.tell(PlayerText(text="Hello"))
+            ended = await talk.until(ReplyEnded)
+            assert ended.text == f"I'll give you that. {then}"
+            assert told in llm.prompts[1][-1].content
+            grammar = llm.grammars[1]
+            assert grammar is not None
+            assert ("[give(" in grammar.lark) == may_act
+            assert len(talk.all(ReplyStarted)) == 1
+
+
+@virtual_time
 async def test_a_deed_that_is_denied_behind_it_is_called_off() -> None:
     engine = scripted_engine(
         ScriptedSpeech(), ["Well now. [open(thing=gate)] No, I won't open the gate."], characters=[mira(action("open"))]

@@ -147,6 +147,7 @@ async def _watch(npc: "NpcConnection", console: "Console") -> None:
                     return
         finally:
             playing.cancel()
+    console.print()
 
 
 async def _is_over(event: "ServerEvent | AudioFrame", npc: "NpcConnection") -> bool:

@@ -15,12 +15,10 @@ test fails instead of hanging. Threads do not belong there.
 """
 
 import asyncio
-import functools
-import selectors
-from collections.abc import AsyncGenerator, Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, ParamSpec, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 import numpy as np
 
@@ -49,9 +47,10 @@ from npc.turn import (
     Voice,
     Word,
 )
+from npc.virtual_time import VirtualClock as VirtualClock
+from npc.virtual_time import virtual_time as virtual_time
 from npc.world import Scene
 
-P = ParamSpec("P")
 E = TypeVar("E")
 
 REPLY_RATE_HZ = 24_000
@@ -59,49 +58,6 @@ QUIET = 0.01
 """Louder than this is speech to the scripted ear."""
 _FIRST_LOUDNESS, _LOUDNESS_STEP = 0.1, 0.005
 _BLOCK = HEARING_RATE_HZ // 200  # 5 ms
-
-
-# Virtual time
-
-
-class _VirtualSelector(selectors.DefaultSelector):
-    """Waits no time at all, but counts it."""
-
-    now_s = 0.0
-
-    def select(self, timeout: float | None = None) -> list[Any]:
-        ready = super().select(0)
-        if not ready and timeout is None:
-            raise RuntimeError("everybody waits, and nothing is going to happen: this would hang for ever")
-        if not ready and timeout:
-            self.now_s += timeout
-        return ready
-
-
-class VirtualClock:
-    """The `Clock` of the event loop that runs, real or virtual."""
-
-    def now_ms(self) -> float:
-        return asyncio.get_running_loop().time() * 1e3
-
-
-def virtual_time(test: Callable[P, Coroutine[Any, Any, E]]) -> Callable[P, E]:
-    """Run an async function to its end on a clock that jumps from one event to the next."""
-
-    @functools.wraps(test)
-    def run(*args: P.args, **kwargs: P.kwargs) -> E:
-        selector = _VirtualSelector()
-
-        def make_loop() -> asyncio.AbstractEventLoop:
-            loop = asyncio.SelectorEventLoop(selector)
-            loop.time = lambda: selector.now_s  # type: ignore[method-assign]  # the documented way to another clock
-            return loop
-
-        with asyncio.Runner(loop_factory=make_loop) as runner:
-            return runner.run(test(*args, **kwargs))
-
-    del run.__wrapped__  # else pytest takes it for a coroutine
-    return run
 
 
 # Stages

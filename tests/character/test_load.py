@@ -234,3 +234,13 @@ def test_a_mistake_in_feelings_is_told(tmp_path: Path, text: str, message: str) 
     assert len(found) == 1, found
     assert message in found[0]
     assert found[0].startswith("character.yaml:5:")
+
+
+def test_reactions_are_kept_in_their_order_and_an_unknown_one_is_named(tmp_path):
+    folder = tmp_path / "mira"
+    folder.mkdir()
+    (folder / "character.yaml").write_text(MIRA + "reactions: [nod, gaze]\n")
+    assert load_character(folder, LIBRARY, VOICES).reactions == ("nod", "gaze")
+    (folder / "character.yaml").write_text(MIRA + "reactions: [sneeze]\n")
+    [mistake] = check_character(folder, LIBRARY, VOICES)
+    assert "'sneeze' is not known; have 'gaze', 'nod' or 'breath'" in mistake.message

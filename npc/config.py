@@ -42,7 +42,7 @@ class TurnTaking(_Section):
     """How soon a pause is taken for the end of the turn: 0 lets people think, 1 risks to cut them off."""
     min_endpoint_ms: Positive = 80
     """No judgement of a pause ends the turn sooner."""
-    max_endpoint_ms: Positive = 1200
+    max_endpoint_ms: Positive = 1700
     """Nor lets it wait longer."""
     preroll_ms: Positive = 320
     """Audio kept from before speech was detected."""

@@ -232,7 +232,7 @@ async def test_a_finished_question_is_answered_sooner_than_half_a_sentence() -> 
         speech = ScriptedSpeech()
         engine = scripted_engine(speech, settings=Settings())
         async with Conversation(engine, "mira") as talk:
-            await talk.play(speech.say(words, 1000), silence(1500))
+            await talk.play(speech.say(words, 1000), silence(2500))
             waits_ms.append(talk.when(SpeechStopped) - talk.last_played_ms)
     assert waits_ms[0] < waits_ms[1] - 200
 

@@ -76,6 +76,7 @@ def summarise_turns(turns: Sequence[PlayedTurn]) -> dict[str, Any]:  # JSON
         "n_missed": sum(turn.is_missed for turn in turns),
         "silence_before_voice_ms": percentiles(silent) if silent else None,
         "speculation": _speculation([turn.metrics for turn in answered if turn.metrics is not None]),
+        "turns": [_told(turn) for turn in turns],
         "by_group": _grouped((turn.group.split()[0], turn) for turn in turns),
         "by_noise": _grouped((f"{turn.noise_db:g} dB", turn) for turn in turns),
     } | {key: value for key, value in summarise(measured).items() if key in ("stages_ms", "ended_ms")}
@@ -124,6 +125,19 @@ def _speculation(metrics: Sequence[TurnMetrics]) -> dict[str, Any] | None:  # JS
         "saved_ms": percentiles([each.saved_ms for each in told]),
         "tokens_thrown_away_per_turn": round(sum(each.n_tokens_thrown_away for each in told) / len(told), 1),
         "audio_ms_thrown_away_per_turn": round(sum(each.audio_ms_thrown_away for each in told) / len(told)),
+    }
+
+
+def _told(turn: PlayedTurn) -> dict[str, Any]:  # JSON
+    spans = () if turn.metrics is None else turn.metrics.spans
+    return {
+        "voice": turn.group,
+        "words": turn.words,
+        "understood": turn.transcript,
+        "n_pauses": turn.n_pauses,
+        "is_cut_off": turn.is_cut_off,
+        "voice_to_voice_ms": None if turn.voice_to_voice_ms is None else round(turn.voice_to_voice_ms, 1),
+        "spans": {span.name: [span.start_ms, span.end_ms, dict(span.attributes)] for span in spans},
     }
 
 

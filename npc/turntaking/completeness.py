@@ -21,13 +21,14 @@ LOG_ODDS: Final = {
     "only the condition": -2.4,
     "asks for a yes or no": -0.6,
     "asks what": 1.2,
+    "tells to do": 0.6,
     "several sentences": 1.3,
-    "whole by itself": 2.0,
+    "whole by itself": 2.6,
     "answer": 1.7,
     "fragment": -1.2,
 }
 """What each sign adds to the log odds that the turn is complete: a logistic regression over the pauses of `material`,
-rounded. Its fillers are too few: that weight is a guess."""
+rounded. Its fillers and commands are too few: these weights are guesses."""
 
 START: Final = -2.1
 PER_WORD: Final = 0.55
@@ -74,6 +75,8 @@ def signs(transcript: str, asked: str = "") -> Iterator[str]:
         yield "asks what"
     elif not leads_on and len(sentence) > 2 and first in _AUXILIARIES:
         yield "asks for a yes or no"
+    elif not leads_on and len(sentence) > 2 and sentence[sentence[0] == "please"] in _COMMANDS:
+        yield "tells to do"
     last_clause = " ".join(_words(re.split(r"[,;:]", text.rstrip(",;: "))[-1]))
     if " ".join(sentence) in _WHOLE or last_clause in _WHOLE:
         yield "whole by itself"
@@ -122,6 +125,10 @@ _HUNGRY_VERBS = _set(
     "want wants need needs buy sell give bring take get find make see seen saw tell show like think say said hear "
     "heard sells wear wearing looking wondering owe owes mean meant ask bought found send put keep hold use wish "
     "teach leave believe guess"
+)
+_COMMANDS = _set(
+    "give bring take get find show tell teach go walk run come follow lead wait stay stop open close shut put drop pick "
+    "turn look help sell make mend leave let's meet hold keep sit stand speak"
 )
 _GIVING_VERBS = _set("tell show give bring teach owe owes sell")
 _LAST_WORDS = {

@@ -14,11 +14,11 @@ from typing import Final
 from npc.config import TurnTaking
 from npc.turntaking.completeness import completeness
 
-MEAN_PAUSE_MS: Final = 220
-"""T. With shorter and longer ones more players were cut off at the same median wait (`rehearsal`)."""
-PATIENT: Final = 7.0
+MEAN_PAUSE_MS: Final = 500
+"""T. With 300 more players were cut off at the same median wait, with 800 one in twenty waited too long (`rehearsal`)."""
+PATIENT: Final = 3.5
 EAGER: Final = 1.0
-"""ln(C / T) at eagerness 0 and 1: a cutoff is as bad as waiting four minutes, or 0.6 s."""
+"""ln(C / T) at eagerness 0 and 1: a cutoff is as bad as waiting 17 s, or 1.4 s."""
 SMART_TURN_WEIGHT: Final = 0.5
 """More than a robot's voice deserves, less than a person's."""
 SMART_TURN_LIMIT: Final = 3.0

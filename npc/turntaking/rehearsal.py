@@ -16,7 +16,7 @@ from npc.audio.framer import FRAME_SAMPLES
 from npc.config import TurnTaking
 from npc.stages import EndOfTurn, Recogniser, VoiceActivity
 from npc.turn import HEARING_RATE_HZ
-from npc.turntaking.detector import Paused, TurnDetector, TurnEnded
+from npc.turntaking.detector import Paused, TurnDetector, TurnEnded, TurnStarted
 from npc.turntaking.material import SpokenTurn
 from npc.turntaking.policy import Evidence
 
@@ -26,11 +26,16 @@ _FOREVER_MS: Final = 1e9
 
 @dataclass(frozen=True, slots=True)
 class Delays:
-    """How long after a pause was noticed each bit of evidence is there, on two busy cores."""
+    """How long after a pause was noticed each bit of evidence is there, on two busy cores.
+
+    And how long after the words the reply can be heard: a turn that ended before that, and goes on before that, was
+    not cut off.
+    """
 
     asr_ms: float = 40.0
     asr_ms_per_s: float = 25.0
     smart_turn_ms: float = 80.0
+    reply_ms: float = 200.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """`wait_ms` from the true last sample to the end of the turn, where the player was let finish."""
+    """`wait_ms` from the true last sample to the reply, where the player was let finish."""
 
     turn: SpokenTurn
     is_cut_off: bool
@@ -57,7 +62,7 @@ class Outcome:
 class Score:
     n_turns: int
     cut_off: float
-    """Share of the turns that were ended before they were over."""
+    """Share of the turns that were answered before they were over."""
     p50_ms: float
     p95_ms: float
     n_pauses_per_turn: float
@@ -84,25 +89,31 @@ async def listen(
 
 
 def rehearse(heard: Heard, settings: TurnTaking, delays: Delays = Delays()) -> Outcome:
-    """Play the turn until its first end."""
+    """Play the turn until its reply is heard."""
     turn = heard.turn
     detector = TurnDetector(settings)
     arriving: list[tuple[float, Evidence]] = []  # (when, in samples; all that is known then)
     n_pauses = 0
+    ready_at, leaves_at = 0.0, math.inf
     for probability in heard.probabilities:
+        if detector.n_heard >= leaves_at:
+            break
         events = list(detector.push(probability, FRAME_SAMPLES))
-        ended_at = detector.n_heard
         while arriving and arriving[0][0] <= detector.n_heard and detector.is_paused:
             events += detector.reconsider(arriving.pop(0)[1])
         for event in events:
-            if isinstance(event, Paused):
-                n_pauses += 1
-                arriving = _arriving(event.at_sample, heard.evidence[event.speech_end_sample], delays)
-                events += detector.reconsider(Evidence(asked=turn.script.asked))
-            elif isinstance(event, TurnEnded):
-                wait_ms = (ended_at - turn.end_sample) / _PER_MS
-                return Outcome(turn, wait_ms < 0, wait_ms, n_pauses)
-    return Outcome(turn, False, _FOREVER_MS, n_pauses)
+            match event:
+                case TurnStarted():
+                    leaves_at = math.inf
+                case Paused(at_sample=at, speech_end_sample=speech_end):
+                    n_pauses += 1
+                    arriving = _arriving(at, heard.evidence[speech_end], delays)
+                    ready_at = at + (_asr_ms(at, delays) + delays.reply_ms) * _PER_MS
+                    events += detector.reconsider(Evidence(asked=turn.script.asked))
+                case TurnEnded():
+                    leaves_at = max(detector.n_heard, ready_at)
+    wait_ms = (leaves_at - turn.end_sample) / _PER_MS
+    return Outcome(turn, wait_ms < 0, min(wait_ms, _FOREVER_MS), n_pauses)
 
 
 def score(outcomes: Iterable[Outcome]) -> Score:
@@ -127,7 +138,7 @@ def curve(heard: Sequence[Heard], settings: TurnTaking, eagerness: Sequence[floa
 
 def _arriving(at_sample: int, evidence: Evidence, delays: Delays) -> list[tuple[float, Evidence]]:
     """What is known when."""
-    asr_ms = delays.asr_ms + delays.asr_ms_per_s * at_sample / HEARING_RATE_HZ
+    asr_ms = _asr_ms(at_sample, delays)
     smart_ms = delays.smart_turn_ms
     words = Evidence(transcript=evidence.transcript, asked=evidence.asked)
     sound = Evidence(smart_turn=evidence.smart_turn, asked=evidence.asked)
@@ -135,3 +146,7 @@ def _arriving(at_sample: int, evidence: Evidence, delays: Delays) -> list[tuple[
         return [(at_sample + asr_ms * _PER_MS, words)]
     first = (asr_ms, words) if asr_ms < smart_ms else (smart_ms, sound)
     return [(at_sample + ms * _PER_MS, known) for ms, known in (first, (max(asr_ms, smart_ms), evidence))]
+
+
+def _asr_ms(at_sample: int, delays: Delays) -> float:
+    return delays.asr_ms + delays.asr_ms_per_s * at_sample / HEARING_RATE_HZ

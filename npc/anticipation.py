@@ -40,7 +40,9 @@ class Anticipation:
         """What the character knows of `text`; at once where that was just asked. Raises StageError."""
         key = (text, self._state.exchanges[-1].player if self._state.exchanges else "")
         if self._found is None or self._found[0] != key:
-            self._found = key, await self._mind.retriever.retrieve(text, self._n_passages, key[1])
+            found = await self._mind.retriever.retrieve(text, self._n_passages, key[1])
+            before = () if self._found is None else self._found[1]
+            self._found = key, before if _are_as_good(before, found) else found
         return self._found[1]
 
     async def take_in(self, text: str, voice: Samples | None) -> Moment:
@@ -55,18 +57,13 @@ class Anticipation:
         return await self._mind.nominator.nominate(moment.text, moment.scene, moment.gauges, moment.recent)
 
     def prompt(self, moment: Moment, passages: tuple[Passage, ...]) -> list[ChatMessage]:
-        return build_prompt(
-            self._mind.character,
-            moment.scene,
-            self._state.exchanges,
-            passages,
-            moment.text,
-            moment.outcomes,
-            moment.notes,
-        )
+        """Of a reply that is due: what was read ahead so far is kept, and no more is."""
+        self.stop()
+        return self._prompt(moment, passages)
 
     def read_opening(self, tasks: asyncio.TaskGroup) -> None:
         """Have the model read what the next prompt begins with, whatever the player says."""
+        self._found = None
         self._start(tasks, None)
 
     def read(self, text: str, tasks: asyncio.TaskGroup) -> None:
@@ -79,6 +76,17 @@ class Anticipation:
             self._task.cancel()
             self._task = None
 
+    def _prompt(self, moment: Moment, passages: tuple[Passage, ...]) -> list[ChatMessage]:
+        return build_prompt(
+            self._mind.character,
+            moment.scene,
+            self._state.exchanges,
+            passages,
+            moment.text,
+            moment.outcomes,
+            moment.notes,
+        )
+
     def _start(self, tasks: asyncio.TaskGroup, text: str | None) -> None:
         if self._task is None or self._task.done():
             self._task = tasks.create_task(self._read(text))
@@ -90,7 +98,7 @@ class Anticipation:
                 await self._llm.prefill([*stable_messages(self._mind.character, scene), *history_messages(exchanges)])
             else:
                 moment = await self.take_in(text, None)
-                await self._llm.prefill(self.prompt(moment, await self.look_up(text)))
+                await self._llm.prefill(self._prompt(moment, await self.look_up(text)))
         except Exception as error:  # nobody asked for it: the reply itself will fail, and say why
             log.warning("reading ahead failed: %s", error)
 
@@ -100,3 +108,8 @@ class Anticipation:
         if self._noticed is None or self._noticed[0][0] is not key[0] or self._noticed[0][1] is not key[1]:
             self._noticed = key, perceived(key[0], seen=key[1])
         return self._noticed[1]
+
+
+def _are_as_good(before: tuple[Passage, ...], found: tuple[Passage, ...]) -> bool:
+    """The best one is among those that the model has just read: reading others takes longer than they are worth."""
+    return bool(before) and bool(found) and found[0].text in {passage.text for passage in before}

@@ -11,7 +11,7 @@ from typing import Literal
 Kind = Literal["sentence", "comma", "phrase", "space"]
 """How good a place is: behind a sentence, behind a comma or dash, before a linking word, between any two words."""
 
-_LEAST_WORDS_FIRST: dict[Kind, int] = {"sentence": 1, "comma": 2, "phrase": 6, "space": 14}
+_LEAST_WORDS_FIRST: dict[Kind, int] = {"sentence": 1, "comma": 2, "phrase": 3, "space": 6}
 _LEAST_WORDS: dict[Kind, int] = {"sentence": 3, "comma": 8, "phrase": 20, "space": 28}
 
 _BREAK = re.compile(r"\s+(?=\S)|(?<=—)(?=[^\s—])")

@@ -137,6 +137,8 @@ class Actor:
 
     def _propose(self, event: ActionEvent, rendered: str, spec: ActionSpec) -> None:
         self._deeds.propose(event, rendered, spec)
+        if event.awaited and not event.sample:  # nothing is heard before it, nor until it is over
+            self._deeds.advance(event.turn, 0)
 
     def _retract(self, act: Act, reason: str) -> None:
         """Call off the last such action."""

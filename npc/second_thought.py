@@ -7,12 +7,15 @@ deed in words that leave open with what: then it has to be done, or taken back.
 from npc.actions import ActionRecord, compile_reply_grammar
 from npc.actions.agreement import Mismatch
 from npc.actions.conditions import Conditions
-from npc.character import Character, tell_outcome
+from npc.character import Character, clean, tell_outcome
 from npc.moment import Moment
 from npc.state import Outcome
 from npc.turn import Grammar
 
 Trouble = ActionRecord | Mismatch
+
+MAX_HINDRANCE = 200
+"""Characters; it may hold names, which are the game's own words."""
 
 
 def second_thought(character: Character, moment: Moment, trouble: Trouble) -> tuple[str, Grammar]:
@@ -26,7 +29,7 @@ def second_thought(character: Character, moment: Moment, trouble: Trouble) -> tu
     hindrance = Conditions(moment.scene, moment.gauges).unmet(action)
     if hindrance is not None:
         grammar = compile_reply_grammar(actions, moment.scene, "none", expressions=expressions)
-        return f"(You cannot do that now: {hindrance}.)", grammar
+        return f"(You cannot do that now: {clean(hindrance, MAX_HINDRANCE)}.)", grammar
     grammar = compile_reply_grammar(
         actions, moment.scene, "required", [action.name], gauges=moment.gauges, expressions=expressions
     )

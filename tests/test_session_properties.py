@@ -48,6 +48,7 @@ REPLIES = (
     "Aye.",
     "[wave()] Good day to you. [walk_to(place=well)] Mind the step. [pick_up(item=sword)]",
     "One moment. [open(thing=gate)] There it is. [wave()]",
+    "[wave()] [open(thing=gate)] There it is.",
     "I'll open the gate. Wait here a while with me.",
     "No, I won't open the gate. [open(thing=gate)]",
     "[walk_to(place=inn)] One two three four five six. [stop()]",

@@ -3,7 +3,7 @@
 from npc.character.character import Character, Example
 from npc.character.load import Characters, load_character, load_characters
 from npc.character.mistakes import check_character
-from npc.character.prompt import build_prompt, history_messages, stable_messages, tell_outcome
+from npc.character.prompt import build_prompt, clean, history_messages, stable_messages, tell_outcome
 
 __all__ = [
     "Character",
@@ -11,6 +11,7 @@ __all__ = [
     "Example",
     "build_prompt",
     "check_character",
+    "clean",
     "history_messages",
     "load_character",
     "load_characters",

@@ -127,8 +127,8 @@ _HUNGRY_VERBS = _set(
     "teach leave believe guess"
 )
 _COMMANDS = _set(
-    "give bring take get find show tell teach go walk run come follow lead wait stay stop open close shut put drop pick "
-    "turn look help sell make mend leave let's meet hold keep sit stand speak"
+    "give bring take get find show tell teach go walk run come follow lead wait stay stop open close shut put drop "
+    "pick turn look help sell make mend leave let's meet hold keep sit stand speak"
 )
 _GIVING_VERBS = _set("tell show give bring teach owe owes sell")
 _LAST_WORDS = {

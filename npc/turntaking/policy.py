@@ -15,7 +15,8 @@ from npc.config import TurnTaking
 from npc.turntaking.completeness import completeness
 
 MEAN_PAUSE_MS: Final = 500
-"""T. With 300 more players were cut off at the same median wait, with 800 one in twenty waited too long (`rehearsal`)."""
+"""T. With 300 more players were cut off at the same median wait, with 800 the slowest twentieth waited too long
+(`rehearsal`)."""
 PATIENT: Final = 3.5
 EAGER: Final = 1.0
 """ln(C / T) at eagerness 0 and 1: a cutoff is as bad as waiting 17 s, or 1.4 s."""

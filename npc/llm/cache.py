@@ -39,9 +39,9 @@ class DenseCache:
         self._rows = self._pages.view(-1, arch.kv_size)
 
     @cached_property
-    def bits(self) -> "np.ndarray[tuple[int, int, int], np.dtype[np.uint16]]":
-        """The same memory, as the bits of bfloat16 on a CPU: [n_pages, page_size, kv_size]."""
-        return self._pages.view(torch.uint16).numpy()
+    def address(self) -> int:
+        """Where the rows begin, one after the other."""
+        return self._pages.data_ptr()
 
     def write(self, slots: Tensor, rows: Tensor) -> None:
         self._rows.index_copy_(0, slots, rows)

@@ -1,14 +1,13 @@
-"""A step of a few rows on a CPU: between the big matrices, three compiled loops instead of thirty small kernels.
+"""A step of the network on a CPU, as one compiled function that all threads run.
 
-A reply's token is so little work that torch spends as long on launching
-kernels as on reading the weights. Here numba compiles what lies between the
-linear layers; bfloat16, which numba does not know, is handled as its bits.
-The torch network in `model.py` computes the same and is the test of it.
+A reply's token is so little work that launching a kernel for each of its eight
+hundred operations takes longer than reading the weights. Here numba compiles
+the whole step: a list of stages, each in pieces that threads take by a
+counter. bfloat16, which numba does not know, is handled as its bits. The torch
+network in `model.py` computes the same and is the test of it.
 """
 
-import ctypes
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -16,281 +15,309 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from npc.llm.attend import attend, turn
 from npc.llm.cache import DenseCache, LayerCache
+from npc.llm.kernels import BF16, FAST, N_ROWS, PIECE, gate, multiply, quantise, round_bits
+from npc.llm.simd import carray, floats_at, halves_at
+from npc.llm.team import SPACING, finish, take, team, wait
 
 if TYPE_CHECKING:
     from npc.llm.model import Batch, Transformer
 
 Array = np.ndarray[Any, np.dtype[Any]]  # numba knows the shapes, which the comments give
 
-_MADV_DONTNEED = 4
-N_ROWS = 16
-N_LOOKED_AT = 6144
-"""Positions that all rows together may look back at: beyond, torch's attention on all cores is quicker."""
+N_ROWS_DENSE = 16
+"""Rows up to which bfloat16 weights are read here: beyond, torch's product is quicker."""
+BLOCK = 16
+"""Rows of a text that look back together."""
+HEAD_PIECE = 256
+_N_STAGES = 8
+_QKV, _OUT, _GATE_UP, _DOWN, _NORMS = 0, 4, 8, 12, 16  # columns of the table of layers: four a matrix
+_WINDOW, _ROTATES, _N_COLUMNS = 20, 21, 22
 
 
 class FusedStep:
-    """Runs a `Transformer` in bfloat16 on rows of which there are few."""
+    """Runs a `Transformer` in bfloat16."""
 
     def __init__(self, model: "Transformer") -> None:
+        arch = model.arch
         self._model = model
-        cos, sin = model.arch.rotary.tables(model.arch.head_dim, model.n_positions)
+        cos, sin = arch.rotary.tables(arch.head_dim, model.n_positions)
         self._cos, self._sin = cos[:, 0].numpy(), sin[:, 0].numpy()
-        self._none = np.zeros(0, np.float32)
+        matrices = [linear for layer in model.layers for linear in (layer.qkv, layer.out, layer.gate_up, layer.down)]
+        self._is_dense = any(linear.row[0] == BF16 for linear in matrices)
+        self._table = np.array(
+            [
+                [
+                    *layer.qkv.row,
+                    *layer.out.row,
+                    *layer.gate_up.row,
+                    *layer.down.row,
+                    *(
+                        norm.scaled.ctypes.data if norm else 0
+                        for norm in (layer.attention_norm, layer.mlp_norm, layer.q_norm, layer.k_norm)
+                    ),
+                    arch.windows[index],
+                    arch.rotates[index],
+                ]
+                for index, layer in enumerate(model.layers)
+            ],
+            np.int64,
+        )
+        self._head = np.array([*model.head.row, model.norm.scaled.ctypes.data], np.int64)
+        self._n_logits = -(-arch.vocab_size // 16) * 16
+        self._sizes = np.array([arch.n_heads, arch.n_kv_heads, arch.head_dim, arch.vocab_size], np.int64)
 
     @staticmethod
     def suits(model: "Transformer") -> bool:
-        return model.device.type == "cpu" and model.dtype == torch.bfloat16
-
-    def fits(self, batch: "Batch", cache: Sequence[LayerCache]) -> bool:
-        n_rows = batch.ids.shape[0]
+        arch = model.arch
         return (
-            n_rows <= N_ROWS
-            and isinstance(cache[0], DenseCache)
-            and sum(group.pages.numel() * group.n_queries for group in batch.groups) * cache[0].page_size <= N_LOOKED_AT
+            model.device.type == "cpu"
+            and model.dtype == torch.bfloat16
+            and arch.head_dim % 16 == 0
+            and all(n % PIECE == 0 for n in (arch.hidden_size, arch.q_size, arch.intermediate_size))
         )
 
+    def fits(self, batch: "Batch", cache: Sequence[LayerCache]) -> bool:
+        return isinstance(cache[0], DenseCache) and not (self._is_dense and batch.ids.shape[0] > N_ROWS_DENSE)
+
     def forward(self, batch: "Batch", cache: Sequence[LayerCache]) -> Tensor | None:
-        """As `Transformer.forward`."""
+        """As `Transformer.forward`; logits are float32."""
         model, arch = self._model, self._model.arch
         n = batch.ids.shape[0]
-        hidden = model.embedding[batch.ids].float().numpy()
-        normed = torch.empty(n, arch.hidden_size, dtype=torch.bfloat16)
-        attended = torch.empty(n, arch.q_size, dtype=torch.bfloat16)
-        gated = torch.empty(n, arch.intermediate_size, dtype=torch.bfloat16)
-        normed_bits, attended_bits, gated_bits = _bits(normed), _bits(attended), _bits(gated)
-        added = np.zeros((n, arch.hidden_size), np.uint16)
-        tables, slots, positions = _tables(batch), batch.slots.numpy(), batch.positions.numpy()
-        cos, sin = self._cos[positions], self._sin[positions]
-        still = np.ones_like(cos), np.zeros_like(sin)
-        for index, layer in enumerate(model.layers):
-            _add_norm(hidden, added, layer.attention_norm.scaled, layer.attention_norm.floor, normed_bits)
-            own = cache[index]
-            if not isinstance(own, DenseCache):
-                raise TypeError(f"{type(own).__name__} has no rows to look at")
-            _attend(
-                _bits(layer.qkv(normed)),
-                *((cos, sin) if arch.rotates[index] else still),
-                layer.q_norm.scaled if layer.q_norm else self._none,
-                layer.k_norm.scaled if layer.k_norm else self._none,
-                layer.q_norm.floor if layer.q_norm else 0.0,
-                own.bits,
-                slots,
-                tables,
-                positions,
-                arch.windows[index],
-                arch.n_heads,
-                arch.n_kv_heads,
-                attended_bits,
-            )
-            added = _bits(layer.out(attended))
-            _add_norm(hidden, added, layer.mlp_norm.scaled, layer.mlp_norm.floor, normed_bits)
-            _gate(_bits(layer.gate_up(normed)), gated_bits)
-            added = _bits(layer.down(gated))
-        if batch.wanted is None:
-            return None
-        _add_norm(hidden, added, model.norm.scaled, model.norm.floor, normed_bits)
-        return model.head(normed[batch.wanted])
+        wanted = np.zeros(0, np.int64) if batch.wanted is None else batch.wanted.numpy()
+        logits = np.empty((len(wanted), self._n_logits), np.float32)
+        positions = batch.positions.numpy()
+        blocks, tables = _blocks(batch)
+        team(torch.get_num_threads()).run(
+            _step,
+            self._table,
+            self._head,
+            np.fromiter((own.address for own in cache if isinstance(own, DenseCache)), np.int64),
+            self._sizes,
+            np.zeros((_N_STAGES * (arch.n_layers + 1), SPACING), np.int64),
+            np.array([cache[0].page_size, arch.kv_size], np.int64),
+            np.array([model.norm.floor, arch.head_dim * arch.norm_eps], np.float32),
+            model.embedding[batch.ids].float().numpy(),
+            self._cos[positions],
+            self._sin[positions],
+            batch.slots.numpy(),
+            positions,
+            blocks,
+            tables,
+            wanted,
+            _inputs(n, arch.hidden_size),
+            _inputs(n, arch.q_size),
+            _inputs(n, arch.intermediate_size),
+            np.empty((n, arch.q_size + arch.kv_size), np.float32),
+            np.zeros((n, arch.hidden_size), np.float32),
+            logits,
+        )
+        return torch.from_numpy(logits[:, : arch.vocab_size]) if batch.wanted is not None else None
 
 
-def forget_compiler() -> None:
-    """Let go of the pages of LLVM's code: 90 MB that the system reads back from the file if they are asked for again.
-
-    On Linux; elsewhere nothing happens.
-    """
-    maps = Path("/proc/self/maps")
-    if not maps.exists():
-        return
-    libc = ctypes.CDLL(None, use_errno=True)
-    for line in maps.read_text().splitlines():
-        span, access, *rest = line.split(maxsplit=5)
-        if access == "r-xp" and rest[-1].endswith("libllvmlite.so"):
-            start, end = (int(address, 16) for address in span.split("-"))
-            libc.madvise(ctypes.c_void_p(start), ctypes.c_size_t(end - start), _MADV_DONTNEED)
+def _inputs(n: int, size: int) -> tuple[Array, Array, Array]:
+    """Room for what a matrix takes: [n, size] float32; the same in int16; a scale and a sum a group."""
+    return np.empty((n, size), np.float32), np.empty((n, size), np.int16), np.empty((n, size // 32, 2), np.float32)
 
 
-def _bits(x: Tensor) -> Array:
-    """bfloat16 → its bits, uint16, of the same memory."""
-    bits: Array = x.view(torch.uint16).numpy()
-    return bits
-
-
-def _tables(batch: "Batch") -> Array:
-    """[n, n_pages] int64: the pages of each row's text; what a short text lacks is never looked at."""
-    tables = np.zeros((batch.ids.shape[0], max(group.pages.shape[1] for group in batch.groups)), np.int64)
+def _blocks(batch: "Batch") -> tuple[Array, Array]:
+    """[n, 3]: first row, rows, text of each block of a text's rows; [n_texts, n_pages]: pages of each text."""
+    blocks: list[tuple[int, int, int]] = []
+    tables = np.zeros(
+        (sum(group.n_sequences for group in batch.groups), max(group.pages.shape[1] for group in batch.groups)),
+        np.int64,
+    )
+    text = 0
     for group in batch.groups:
-        rows = slice(group.start, group.start + group.n_sequences * group.n_queries)
-        tables[rows, : group.pages.shape[1]] = np.repeat(group.pages.numpy(), group.n_queries, 0)
-    return tables
+        tables[text : text + group.n_sequences, : group.pages.shape[1]] = group.pages.numpy()
+        for index in range(group.n_sequences):
+            first = group.start + index * group.n_queries
+            end = first + group.n_queries
+            blocks += [(row, min(BLOCK, end - row), text) for row in range(first, end, BLOCK)]
+            text += 1
+    blocks.reverse()  # the last of a text looks back furthest: long pieces go first
+    return np.array(blocks, np.int64), tables
 
 
-_FAST = {"reassoc", "contract", "arcp", "nsz"}
-
-
-@numba.njit(inline="always")
-def _widen(bits: Array, out: Array) -> None:  # bits: [n] uint16; out: [n] float32, written through its bits
-    words = out.view(np.uint32)
-    for i in range(len(bits)):
-        words[i] = np.uint32(bits[i]) << np.uint32(16)
-
-
-@numba.njit(inline="always")
-def _round(values: Array, out: Array) -> None:  # values: [n] float32; out: [n] uint16, to nearest, ties to even
-    words = values.view(np.uint32)
-    for i in range(len(values)):
-        word = words[i]
-        out[i] = np.uint16((word + np.uint32(0x7FFF) + ((word >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16))
-
-
-@numba.njit(inline="always")
-def _exp(values: Array, powers: Array) -> None:
-    """values [n] float32 → their exponentials, to 3 parts in a million: written so that it runs in vectors.
-
-    e^x = 2^k · 2^f with |f| ≤ ½, the second by its series. powers: [n] float32, room for the first.
-    """
-    words = powers.view(np.uint32)
-    for i in range(len(values)):
-        y = max(values[i] * np.float32(1.44269504), np.float32(-126))
-        k = np.floor(y + np.float32(0.5))
-        f = y - k
-        words[i] = np.uint32(np.int32(k) + np.int32(127)) << np.uint32(23)
-        series = np.float32(0.0096181291) + f * np.float32(0.0013333558)
-        series = np.float32(0.2402265070) + f * (np.float32(0.0555041087) + f * series)
-        values[i] = np.float32(1) + f * (np.float32(0.6931471806) + f * series)
-    for i in range(len(values)):
-        values[i] *= powers[i]
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def _add_norm(hidden: Array, added: Array, weight: Array, floor: float, out: Array) -> None:
-    """hidden [n, h] float32 += added [n, h]; out [n, h] = its RMS norm. `weight` carries √h, `floor` is h·eps."""
-    n, h = hidden.shape
-    row = np.empty(h, np.float32)
-    for r in range(n):
-        own = hidden[r]
-        _widen(added[r], row)
-        square = np.float32(0)
-        for i in range(h):
-            own[i] += row[i]
-            square += own[i] * own[i]
-        scale = np.float32(1.0 / np.sqrt(square + floor))
-        for i in range(h):
-            row[i] = own[i] * weight[i] * scale
-        _round(row, out[r])
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def _gate(gate_up: Array, out: Array) -> None:
-    """gate_up: [n, 2·m]; out: [n, m] = silu(gate) · up."""
-    n, m = out.shape
-    both, row, powers = np.empty(2 * m, np.float32), np.empty(m, np.float32), np.empty(m, np.float32)
-    for r in range(n):
-        _widen(gate_up[r], both)
-        for i in range(m):
-            row[i] = min(-both[i], np.float32(80))  # e^80 is still a number
-        _exp(row, powers)
-        for i in range(m):
-            row[i] = both[i] / (np.float32(1) + row[i]) * both[m + i]
-        _round(row, out[r])
-
-
-@numba.njit(inline="always")
-def _norm_head(head: Array, weight: Array, floor: float) -> None:
-    if len(weight) == 0:
-        return
+@numba.njit(inline="always", fastmath=FAST)
+def _norm(row: Array, weight: Array, floor: float, out: Array) -> None:
+    """row, out: [h] float32. `weight` carries √h, `floor` is h·eps."""
     square = np.float32(0)
-    for i in range(len(head)):
-        square += head[i] * head[i]
-    scale = np.float32(1.0 / np.sqrt(square + floor))
-    for i in range(len(head)):
-        head[i] *= weight[i] * scale
+    for i in range(len(row)):
+        square += row[i] * row[i]
+    scale = np.float32(1.0) / np.sqrt(square + floor)
+    for i in range(len(row)):
+        out[i] = row[i] * weight[i] * scale
 
 
-@numba.njit(inline="always")
-def _turn(head: Array, cos: Array, sin: Array, turned: Array) -> None:
-    """Rotary position of one head [dim] → turned; `sin` carries the sign of rotate-half."""
-    dim = len(head)
-    half = dim // 2
-    for i in range(half):
-        turned[i] = head[i] * cos[i] + head[i + half] * sin[i]
-        turned[i + half] = head[i + half] * cos[i + half] + head[i] * sin[i + half]
-
-
-@numba.njit(nogil=True, cache=True, fastmath=_FAST)
-def _attend(
-    qkv: Array,  # [n, (n_heads + 2·n_kv) · dim] bits
+@numba.njit(nogil=True, cache=True, fastmath=FAST)
+def _step(
+    layers: Array,  # [n_layers, _N_COLUMNS] int64: addresses and settings
+    head: Array,  # [5] int64
+    caches: Array,  # [n_layers] int64: addresses of [n_pages, page_size, kv_size] bits
+    sizes: Array,  # [4] int64
+    counters: Array,  # [n_stages, SPACING] int64, zeros
+    cache_sizes: Array,
+    floors: Array,
+    hidden: Array,  # [n, h] float32
     cos: Array,  # [n, dim] float32
     sin: Array,
-    q_weight: Array,  # [dim] float32, or [0] where heads are not normed
-    k_weight: Array,
-    floor: float,
-    cache: Array,  # [n_pages, page_size, 2 · n_kv · dim] bits
     slots: Array,  # [n] int64
-    tables: Array,  # [n, n_pages] int64
     positions: Array,  # [n] int64
-    window: int,
-    n_heads: int,
-    n_kv: int,
-    out: Array,  # [n, n_heads · dim] bits
+    blocks: Array,
+    tables: Array,
+    wanted: Array,  # [n_wanted] int64
+    normed: tuple[Array, Array, Array],
+    attended: tuple[Array, Array, Array],
+    gated: tuple[Array, Array, Array],
+    qkv: Array,  # [n, (n_heads + 2·n_kv) · dim] float32
+    added: Array,  # [n, h] float32, zeros
+    logits: Array,  # [n_wanted, vocab, whole tiles] float32
 ) -> None:
-    """Rotate, remember, look back. Rows of one text see each other: all are remembered before any looks."""
-    n, size = qkv.shape[0], cache.shape[1]
-    dim = qkv.shape[1] // (n_heads + 2 * n_kv)
+    n, h = hidden.shape
+    n_heads, n_kv, dim, vocab = sizes
+    page_size, kv_size = cache_sizes
     per_kv = n_heads // n_kv
-    head, other = np.empty(dim, np.float32), np.empty(dim, np.float32)
-    for r in range(n):
-        row = cache[slots[r] // size, slots[r] % size]
-        for h in range(n_kv):
-            at = (n_heads + h) * dim
-            _widen(qkv[r, at : at + dim], head)
-            _norm_head(head, k_weight, floor)
-            _turn(head, cos[r], sin[r], other)
-            _round(other, row[h * dim : (h + 1) * dim])
-        row[n_kv * dim :] = qkv[r, (n_heads + n_kv) * dim :]
-    queries, sums = np.empty((n_heads, dim), np.float32), np.empty((n_heads, dim), np.float32)
-    scores = np.empty((n_heads, tables.shape[1] * size), np.float32)
-    powers = np.empty(scores.shape[1], np.float32)
-    scale = np.float32(1.0 / np.sqrt(dim))
-    for r in range(n):
-        last = positions[r]
-        first = max(0, last - window + 1) if window > 0 else 0
-        for h in range(n_heads):
-            _widen(qkv[r, h * dim : (h + 1) * dim], head)
-            _norm_head(head, q_weight, floor)
-            _turn(head, cos[r], sin[r], queries[h])
-            for i in range(dim):
-                queries[h, i] *= scale
-                sums[h, i] = 0
-        # Positions outside, heads inside: the cache is read in the order in which it lies in memory.
-        for p in range(first, last + 1):
-            row = cache[tables[r, p // size], p % size]
-            for h in range(n_kv):
-                _widen(row[h * dim : (h + 1) * dim], head)
-                for g in range(h * per_kv, (h + 1) * per_kv):
-                    score = np.float32(0)
-                    for i in range(dim):
-                        score += queries[g, i] * head[i]
-                    scores[g, p] = score
-        for h in range(n_heads):
-            own = scores[h, first : last + 1]
-            highest = own[0]
-            for p in range(len(own)):
-                highest = max(highest, own[p])
-            for p in range(len(own)):
-                own[p] -= highest
-            _exp(own, powers)
-            total = np.float32(0)
-            for p in range(len(own)):
-                total += own[p]
-            for p in range(len(own)):
-                own[p] /= total
-        for p in range(first, last + 1):
-            row = cache[tables[r, p // size], p % size]
-            for h in range(n_kv):
-                _widen(row[(n_kv + h) * dim : (n_kv + h + 1) * dim], head)
-                for g in range(h * per_kv, (h + 1) * per_kv):
-                    weight = scores[g, p]
-                    for i in range(dim):
-                        sums[g, i] += weight * head[i]
-        for h in range(n_heads):
-            _round(sums[h], out[r, h * dim : (h + 1) * dim])
+    m = gated[0].shape[1]
+    n_a_piece = max(1, n // 16)
+    row_pieces = -(-n // n_a_piece)
+    # One row's heads are shared out; many rows' heads look at the same keys together.
+    split = per_kv if n == 1 else 1
+    room, powers = np.empty((N_ROWS, 2 * PIECE), np.float32), np.empty((2, PIECE), np.float32)
+    stage = 0
+    for index in range(len(layers)):
+        layer = layers[index]
+        weight = carray(floats_at(layer[_NORMS]), h)
+        piece = take(counters, stage)
+        while piece < row_pieces:
+            first, last = piece * n_a_piece, min(n, (piece + 1) * n_a_piece)
+            for r in range(first, last):
+                for i in range(h):
+                    hidden[r, i] += added[r, i]
+                _norm(hidden[r], weight, floors[0], normed[0][r])
+            quantise(normed[0][first:last], normed[1][first:last], normed[2][first:last], 0, h // 32)
+            piece = finish(counters, stage)
+        wait(counters, stage, row_pieces)
+        stage += 1
+
+        cache = carray(halves_at(caches[index]), (1 << 40, kv_size))
+        n_pieces = n_heads + 2 * n_kv
+        piece = take(counters, stage)
+        while piece < n_pieces:
+            at = piece * dim
+            multiply(layer[_QKV : _QKV + 4], normed, 0, n, at, at + dim, qkv, at)
+            is_query, is_key = piece < n_heads, n_heads <= piece < n_heads + n_kv
+            for r in range(n):
+                own = qkv[r, at : at + dim]
+                if is_query or is_key:
+                    norm = layer[_NORMS + 2 if is_query else _NORMS + 3]
+                    if norm != 0:
+                        _norm(own, carray(floats_at(norm), dim), floors[1], own)
+                    if layer[_ROTATES]:
+                        turn(own, cos[r], sin[r])
+                if not is_query:
+                    column = (piece - n_heads) * dim
+                    round_bits(own, cache[slots[r], column : column + dim])
+            piece = finish(counters, stage)
+        wait(counters, stage, n_pieces)
+        stage += 1
+
+        n_pieces = len(blocks) * n_kv * split
+        piece = take(counters, stage)
+        while piece < n_pieces:
+            block, part = piece // (n_kv * split), piece % (n_kv * split)
+            first, n_rows, text = blocks[block]
+            kv, n_queries = part // split, per_kv // split
+            attend(
+                qkv[first : first + n_rows, : n_heads * dim],
+                kv * per_kv + (part % split) * n_queries,
+                n_queries,
+                kv * dim,
+                (n_kv + kv) * dim,
+                dim,
+                cache,
+                page_size,
+                tables[text],
+                positions[first : first + n_rows],
+                layer[_WINDOW],
+                attended[0][first : first + n_rows],
+            )
+            piece = finish(counters, stage)
+        wait(counters, stage, n_pieces)
+        stage += 1
+
+        piece = take(counters, stage)
+        while piece < row_pieces:
+            first, last = piece * n_a_piece, min(n, (piece + 1) * n_a_piece)
+            quantise(attended[0][first:last], attended[1][first:last], attended[2][first:last], 0, n_heads * dim // 32)
+            piece = finish(counters, stage)
+        wait(counters, stage, row_pieces)
+        stage += 1
+
+        n_pieces = h // PIECE
+        piece = take(counters, stage)
+        while piece < n_pieces:
+            at = piece * PIECE
+            multiply(layer[_OUT : _OUT + 4], attended, 0, n, at, at + PIECE, added, at)
+            piece = finish(counters, stage)
+        wait(counters, stage, n_pieces)
+        stage += 1
+
+        weight = carray(floats_at(layer[_NORMS + 1]), h)
+        piece = take(counters, stage)
+        while piece < row_pieces:
+            first, last = piece * n_a_piece, min(n, (piece + 1) * n_a_piece)
+            for r in range(first, last):
+                for i in range(h):
+                    hidden[r, i] += added[r, i]
+                _norm(hidden[r], weight, floors[0], normed[0][r])
+            quantise(normed[0][first:last], normed[1][first:last], normed[2][first:last], 0, h // 32)
+            piece = finish(counters, stage)
+        wait(counters, stage, row_pieces)
+        stage += 1
+
+        n_pieces = m // PIECE
+        piece = take(counters, stage)
+        while piece < n_pieces:
+            at = piece * PIECE
+            for start in range(0, n, len(room)):
+                end = min(n, start + len(room))
+                multiply(layer[_GATE_UP : _GATE_UP + 4], normed, start, end, at, at + PIECE, room, 0)
+                multiply(layer[_GATE_UP : _GATE_UP + 4], normed, start, end, m + at, m + at + PIECE, room, PIECE)
+                exact, rounded, groups = gated[0][start:end], gated[1][start:end], gated[2][start:end]
+                gate(room, powers, end - start, exact, at)
+                quantise(exact, rounded, groups, at // 32, at // 32 + 1)
+            piece = finish(counters, stage)
+        wait(counters, stage, n_pieces)
+        stage += 1
+
+        n_pieces = h // PIECE
+        piece = take(counters, stage)
+        while piece < n_pieces:
+            at = piece * PIECE
+            multiply(layer[_DOWN : _DOWN + 4], gated, 0, n, at, at + PIECE, added, at)
+            piece = finish(counters, stage)
+        wait(counters, stage, n_pieces)
+        stage += 1
+
+    n_wanted = len(wanted)
+    weight = carray(floats_at(head[4]), h)
+    piece = take(counters, stage)
+    while piece < n_wanted:
+        r = wanted[piece]
+        for i in range(h):
+            hidden[r, i] += added[r, i]
+        _norm(hidden[r], weight, floors[0], normed[0][piece])
+        quantise(normed[0][piece : piece + 1], normed[1][piece : piece + 1], normed[2][piece : piece + 1], 0, h // 32)
+        piece = finish(counters, stage)
+    wait(counters, stage, n_wanted)
+    stage += 1
+    if n_wanted:
+        n_pieces = -(-vocab // HEAD_PIECE)
+        piece = take(counters, stage)
+        while piece < n_pieces:
+            at = piece * HEAD_PIECE
+            multiply(head[:4], normed, 0, n_wanted, at, min(vocab, at + HEAD_PIECE), logits, at)
+            piece = finish(counters, stage)
+        wait(counters, stage, n_pieces)

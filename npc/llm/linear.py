@@ -1,50 +1,47 @@
-"""Linear layers in the number formats that weights may have, on the kernels that suit each.
+"""Linear layers in the number formats that weights may have.
 
 A `Linear` is made from float weights by its `pack`, and from its own tensors
 when the cache is read. docs/adr/0001-llm-kernels.md says what was measured.
 """
 
-import functools
 from collections.abc import Mapping
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (the name that the field uses)
 
-GROUP = 32
-"""Weights that share a scale and a zero in int4: the group of GGUF's Q4_1, so that its grid survives."""
+from npc.llm.kernels import BF16, INT4, INT8, product
+from npc.llm.simd import GROUP, LANES
+from npc.llm.team import SPACING, team
 
 
 class Linear(Protocol):
-    def __call__(self, x: Tensor) -> Tensor:
-        """x: [n, n_in] → [n, n_out], both in the model's dtype."""
-        ...
-
     @property
     def tensors(self) -> Mapping[str, Tensor]: ...
 
+    @property
+    def row(self) -> tuple[int, int, int, int]:
+        """For compiled loops: the kind (see kernels.py), and where weights, scales and bias lie, 0 for none."""
+        ...
 
-class Scratch:
-    """Room for one dequantised matrix at a time, shared by the layers of a model: none of them pays for fresh pages."""
-
-    def __init__(self) -> None:
-        self._rooms: dict[torch.dtype, Tensor] = {}
-
-    def take(self, n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """[n], with whatever the last user left in it."""
-        room = self._rooms.get(dtype)
-        if room is None or len(room) < n:
-            room = self._rooms[dtype] = torch.empty(n, dtype=dtype, device=device)
-        return room[:n]
+    def __call__(self, x: Tensor) -> Tensor:
+        """x: [n, n_in] → [n, n_out], both in the model's dtype."""
+        ...
 
 
 class DenseLinear:
     """Weights as they are: bfloat16, or float32 where exactness is asked for."""
 
-    def __init__(self, tensors: Mapping[str, Tensor], scratch: Scratch | None = None) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         self.tensors = tensors
         self._weight, self._bias = tensors["weight"], tensors.get("bias")
+        self._wide_bias = _wide(self._bias)
+
+    @property
+    def row(self) -> tuple[int, int, int, int]:
+        return BF16, self._weight.data_ptr(), 0, _address(self._wide_bias)
 
     def __call__(self, x: Tensor) -> Tensor:
         return F.linear(x, self._weight, self._bias)
@@ -54,107 +51,62 @@ class DenseLinear:
         return _with_bias({"weight": weight}, bias)
 
 
-class Int8Linear:
-    """One scale an output row, symmetric.
+class PackedLinear:
+    """Weights of 4 or 8 bits, on a CPU: `LANES` rows side by side, in the order in which `simd.tiles` reads them.
 
-    A few rows go through the kernel that reads int8; for many the weights are widened to bfloat16 first, which costs
-    less than that kernel loses. Activations are never rounded: in int8 they cost the logits a sixth of their signal.
+    In int4 every `GROUP` weights of a row share a scale and a low: the grid of GGUF's Q4_1. In int8 a row has a scale.
     """
 
-    N_FEW = 24
-
-    def __init__(self, tensors: Mapping[str, Tensor], scratch: Scratch | None = None, n_few: int = N_FEW) -> None:
+    def __init__(self, tensors: Mapping[str, Tensor]) -> None:
         self.tensors = tensors
-        self._scratch, self._n_few = scratch or Scratch(), n_few
-        self._weight, self._scale, self._bias = tensors["weight"], tensors["scale"], tensors.get("bias")
+        self._packed, self._scale = tensors["packed"], tensors.get("scale")
+        self._wide_bias = _wide(tensors.get("bias"))
+        self._n_out, self._n_in = (int(n) for n in tensors["shape"])
+        self._matrix = np.array(self.row, np.int64)
+
+    @property
+    def row(self) -> tuple[int, int, int, int]:
+        kind = INT4 if self._scale is None else INT8
+        return kind, self._packed.data_ptr(), _address(self._scale), _address(self._wide_bias)
 
     def __call__(self, x: Tensor) -> Tensor:
-        if x.shape[0] <= self._n_few:
-            out = torch._weight_int8pack_mm(x, self._weight, self._scale)
-        else:
-            out = F.linear(x, self.dequantised())
-        return out if self._bias is None else out + self._bias
-
-    def dequantised(self) -> Tensor:
-        """[n_out, n_in] bfloat16, until the scratch is used again."""
-        weight = self._scratch.take(self._weight.numel(), torch.bfloat16, self._weight.device)
-        return weight.view_as(self._weight).copy_(self._weight).mul_(self._scale[:, None])
-
-    @staticmethod
-    def pack(weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
-        weight = weight.float()
-        scale = (weight.abs().amax(1) / 127).clamp_min(1e-8)
-        quantised = (weight / scale[:, None]).round().clamp(-127, 127).to(torch.int8)
-        return _with_bias({"weight": quantised, "scale": scale.bfloat16()}, bias)
+        inputs = x.float().numpy()
+        out = np.empty((len(inputs), self._packed.shape[0] * LANES), np.float32)
+        team(torch.get_num_threads()).run(product, self._matrix, inputs, out, np.zeros(SPACING, np.int64))
+        return torch.from_numpy(out[:, : self._n_out]).to(x.dtype)
 
 
-class Int4Linear:
-    """A scale and a zero for every `GROUP` weights of a row, asymmetric.
-
-    Four bits halve what a reply's token reads from memory. A prompt is bound by arithmetic instead: there the same
-    weights are unpacked into bfloat16, a matrix at a time, which is slower below `N_FEW` rows and quicker above.
-    """
-
-    N_FEW = 64
-
-    def __init__(self, tensors: Mapping[str, Tensor], scratch: Scratch | None = None) -> None:
-        self.tensors = tensors
-        self._scratch = scratch or Scratch()
-        self._packed, self._scale_zero, self._bias = tensors["packed"], tensors["scale_zero"], tensors.get("bias")
-        self._n_out, self._n_in = self._packed.shape[0], 2 * self._packed.shape[1]
-        block = _packing_block()
-        self._block = block if self._n_out % block == 0 else 0
-
-    def __call__(self, x: Tensor) -> Tensor:
-        if x.shape[0] <= self.N_FEW or self._block == 0:
-            out = torch._weight_int4pack_mm_for_cpu(x, self._packed, GROUP, self._scale_zero)
-        else:
-            out = x @ self.dequantised()
-        return out if self._bias is None else out + self._bias
-
-    def dequantised(self) -> Tensor:
-        """[n_in, n_out] bfloat16, until the scratch is used again."""
-        n, half, device = self._n_in * self._n_out, self._block // 2, self._packed.device
-        packed = self._packed.view(self._n_out // self._block, self._n_in, half)
-        levels = self._scratch.take(n // 2, torch.uint8, device).view_as(packed)
-        weight = self._scratch.take(n, torch.bfloat16, device)
-        halves = weight.view(self._n_in, self._n_out // self._block, 2, half)
-        halves[:, :, 0].copy_(torch.bitwise_and(packed, 15, out=levels).transpose(0, 1))
-        halves[:, :, 1].copy_(torch.bitwise_right_shift(packed, 4, out=levels).transpose(0, 1))
-        groups = weight.view(-1, GROUP, self._n_out)
-        scale, zero = self._scale_zero.float().unbind(-1)  # [n_groups, n_out]
-        low = (zero - 8 * scale).bfloat16()
-        torch.addcmul(low[:, None], groups, scale.bfloat16()[:, None], out=groups)
-        return weight.view(self._n_in, self._n_out)
-
+class Int4Linear(PackedLinear):
     @staticmethod
     def pack(weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
         n_out, n_in = weight.shape
-        groups = weight.float().view(n_out, n_in // GROUP, GROUP)
+        groups = _whole_tiles(weight).view(-1, n_in // GROUP, GROUP)
         low, high = groups.amin(-1), groups.amax(-1)
-        scale = ((high - low) / 15).clamp_min(1e-8)
-        levels = ((groups - low[..., None]) / scale[..., None]).round().clamp(0, 15)
-        packed = torch._convert_weight_to_int4pack_for_cpu(levels.to(torch.int32).view(n_out, n_in), 2)
-        # The kernel computes (level - 8) * scale + zero.
-        scale_zero = torch.stack((scale, low + 8 * scale), -1).transpose(0, 1).contiguous()
-        return _with_bias({"packed": packed, "scale_zero": scale_zero.bfloat16()}, bias)
+        # What is stored is what is divided by: its own rounding costs little.
+        scale = ((high - low) / 15).clamp_min(1e-7).half()
+        low = low.half()
+        levels = ((groups - low.float()[..., None]) / scale.float()[..., None]).round().clamp(0, 15).to(torch.int32)
+        # A 16-bit number holds every second one of eight inputs; see simd._unpack.
+        parts = levels.view(-1, LANES, n_in // GROUP, 4, 4, 2).permute(0, 2, 3, 1, 5, 4)
+        packed = (parts << torch.tensor([0, 4, 8, 12], dtype=torch.int32)).sum(-1).to(torch.int16)
+        records = [
+            _side_by_side(scale).view(torch.uint8),
+            _side_by_side(low).view(torch.uint8),
+            packed.flatten(2).contiguous().view(torch.uint8),
+        ]
+        return _with_bias({"packed": torch.cat(records, -1), "shape": torch.tensor([n_out, n_in])}, bias)
 
 
-@functools.cache
-def _packing_block() -> int:
-    """How many rows torch's int4 packing interleaves on this processor; more than any matrix has if in another way.
-
-    Within a block, each column's levels lie together: the first half of the rows in the low four bits of its bytes,
-    the second half in the high ones.
-    """
-    levels = torch.randint(0, 16, (128, 32), dtype=torch.int32, generator=torch.Generator().manual_seed(0))
-    packed = torch._convert_weight_to_int4pack_for_cpu(levels, 2)
-    for block in (64, 32):
-        split = levels.view(-1, 2, block // 2, 32)  # [n_blocks, half, row, column]
-        expected = (split[:, 0] | split[:, 1] << 4).transpose(1, 2).to(torch.uint8)
-        if torch.equal(packed.view_as(expected), expected):
-            return block
-    return 2**62
+class Int8Linear(PackedLinear):
+    @staticmethod
+    def pack(weight: Tensor, bias: Tensor | None) -> dict[str, Tensor]:
+        n_out, n_in = weight.shape
+        whole = _whole_tiles(weight)
+        scale = (whole.abs().amax(1) / 127).clamp_min(1e-8)
+        levels = (whole / scale[:, None]).round().clamp(-127, 127).to(torch.int8)
+        parts = levels.view(-1, LANES, n_in // GROUP, GROUP // 4, 2, 2).permute(0, 2, 3, 1, 5, 4)
+        packed = parts.flatten(2).contiguous().view(torch.uint8)
+        return _with_bias({"packed": packed, "scale": scale, "shape": torch.tensor([n_out, n_in])}, bias)
 
 
 FORMATS: Mapping[str, type[DenseLinear | Int8Linear | Int4Linear]] = {
@@ -166,9 +118,26 @@ FORMATS: Mapping[str, type[DenseLinear | Int8Linear | Int4Linear]] = {
 
 
 def fits(weights: str, weight: Tensor) -> bool:
-    """Whether the format's kernel takes a matrix of this shape."""
-    n_out, n_in = weight.shape
-    return weights != "int4" or (n_in % GROUP == 0 and n_out % 16 == 0)
+    """Whether a matrix of this shape can have the format."""
+    return weights not in ("int4", "int8") or weight.shape[1] % GROUP == 0
+
+
+def _whole_tiles(weight: Tensor) -> Tensor:
+    """[n_out, n_in] float32, with zeros below up to whole tiles."""
+    return F.pad(weight.float(), (0, 0, 0, -weight.shape[0] % LANES))
+
+
+def _side_by_side(x: Tensor) -> Tensor:
+    """[n_out, n_groups] → [n_tiles, n_groups, LANES]."""
+    return x.view(-1, LANES, x.shape[1]).transpose(1, 2).contiguous()
+
+
+def _wide(bias: Tensor | None) -> Tensor | None:
+    return None if bias is None else F.pad(bias.float(), (0, -len(bias) % LANES))
+
+
+def _address(tensor: Tensor | None) -> int:
+    return 0 if tensor is None else tensor.data_ptr()
 
 
 def _with_bias(tensors: dict[str, Tensor], bias: Tensor | None) -> dict[str, Tensor]:

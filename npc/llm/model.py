@@ -16,7 +16,8 @@ from torch.nn import functional as F  # noqa: N812  (the name that the field use
 
 from npc.llm.architecture import Architecture
 from npc.llm.cache import DenseCache, LayerCache
-from npc.llm.fused import FusedStep, forget_compiler
+from npc.llm.compiled import forget_compiler
+from npc.llm.fused import FusedStep
 from npc.llm.linear import Linear
 
 

@@ -2,7 +2,7 @@
 
 The cache is one file, mapped into memory when it is read, so that a start
 costs what the pages cost. Its name carries what it depends on: the
-source's size and date, the format, the kernels' instruction set.
+source's size and date, and the format.
 """
 
 import hashlib
@@ -18,10 +18,10 @@ from torch import Tensor
 from npc.errors import ModelError
 from npc.llm import tensorfile
 from npc.llm.architecture import Architecture
-from npc.llm.linear import FORMATS, DenseLinear, Int4Linear, Int8Linear, Linear, Scratch, fits
+from npc.llm.linear import FORMATS, DenseLinear, Linear, PackedLinear, fits
 from npc.llm.model import Layer, RmsNorm, Transformer
 
-LAYOUT = 3
+LAYOUT = 4
 """Raised whenever the cache file's content changes its meaning."""
 
 
@@ -51,19 +51,13 @@ def quantise(arch: Architecture, folder: Path, weights: str) -> dict[str, Tensor
 
 def assemble(arch: Architecture, tensors: Mapping[str, Tensor], weights: str, n_positions: int) -> Transformer:
     dtype = torch.float32 if weights == "float32" else torch.bfloat16
-    scratch = Scratch()
 
     def norm(name: str) -> RmsNorm:
         return RmsNorm(tensors[name], arch.norm_eps, dtype)
 
     def linear(prefix: str) -> Linear:
         own = {name.rpartition(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
-        if "packed" in own:
-            return Int4Linear(own, scratch)
-        if own["weight"].is_floating_point():
-            return DenseLinear(own)
-        # One kernel for the head whatever the batch, so that a token's choice does not depend on it.
-        return Int8Linear(own, scratch, n_few=2**62 if prefix == "head" else Int8Linear.N_FEW)
+        return PackedLinear(own) if "packed" in own else DenseLinear(own)
 
     layers = [
         Layer(
@@ -139,5 +133,5 @@ class _Source:
 def _fingerprint(folder: Path, weights: str) -> str:
     files = sorted([*folder.glob("*.safetensors"), folder / "config.json"])
     facts = [[file.name, file.stat().st_size, file.stat().st_mtime_ns] for file in files if file.exists()]
-    kernels = [LAYOUT, weights, torch.__version__, torch.backends.cpu.get_cpu_capability()]
+    kernels = [LAYOUT, weights]
     return f"{weights}-{hashlib.sha256(json.dumps([facts, kernels]).encode()).hexdigest()[:16]}"

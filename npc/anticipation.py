@@ -9,14 +9,15 @@ import asyncio
 import logging
 
 from npc.actions import Nomination
+from npc.actions.agreement import prepare
 from npc.character import build_prompt, history_messages, stable_messages
 from npc.clock import Clock
 from npc.config import Settings
 from npc.mind import Mind
-from npc.moment import Moment, take_in
+from npc.moment import Moment, grammar_of, take_in
 from npc.stages import Stages
 from npc.state import SessionState
-from npc.turn import ChatMessage, Passage, Samples
+from npc.turn import ChatMessage, Grammar, Passage, Samples
 from npc.world import Scene, perceived
 
 log = logging.getLogger(__name__)
@@ -56,10 +57,14 @@ class Anticipation:
         """The actions that the player plainly asks for."""
         return await self._mind.nominator.nominate(moment.text, moment.scene, moment.gauges, moment.recent)
 
-    def prompt(self, moment: Moment, passages: tuple[Passage, ...]) -> list[ChatMessage]:
+    async def grammar(self, moment: Moment, nomination: Nomination | None) -> Grammar:
+        return await self._thought.run(lambda: grammar_of(self._mind.character, moment, nomination))
+
+    async def prompt(self, moment: Moment, passages: tuple[Passage, ...]) -> list[ChatMessage]:
         """Of a reply that is due: what was read ahead so far is kept, and no more is."""
+        messages = await self._prompt(moment, passages)
         self.stop()
-        return self._prompt(moment, passages)
+        return messages
 
     def read_opening(self, tasks: asyncio.TaskGroup) -> None:
         """Have the model read what the next prompt begins with, whatever the player says."""
@@ -76,15 +81,12 @@ class Anticipation:
             self._task.cancel()
             self._task = None
 
-    def _prompt(self, moment: Moment, passages: tuple[Passage, ...]) -> list[ChatMessage]:
-        return build_prompt(
-            self._mind.character,
-            moment.scene,
-            self._state.exchanges,
-            passages,
-            moment.text,
-            moment.outcomes,
-            moment.notes,
+    async def _prompt(self, moment: Moment, passages: tuple[Passage, ...]) -> list[ChatMessage]:
+        exchanges = tuple(self._state.exchanges)
+        return await self._thought.run(
+            lambda: build_prompt(
+                self._mind.character, moment.scene, exchanges, passages, moment.text, moment.outcomes, moment.notes
+            )
         )
 
     def _start(self, tasks: asyncio.TaskGroup, text: str | None) -> None:
@@ -94,13 +96,18 @@ class Anticipation:
     async def _read(self, text: str | None) -> None:
         try:
             if text is None:
-                scene, exchanges = await self._thought.run(self._notice), self._state.exchanges
-                await self._llm.prefill([*stable_messages(self._mind.character, scene), *history_messages(exchanges)])
+                await self._llm.prefill(await self._thought.run(self._opening))
             else:
                 moment = await self.take_in(text, None)
-                await self._llm.prefill(self._prompt(moment, await self.look_up(text)))
+                await self._llm.prefill(await self._prompt(moment, await self.look_up(text)))
         except Exception as error:  # nobody asked for it: the reply itself will fail, and say why
             log.warning("reading ahead failed: %s", error)
+
+    def _opening(self) -> list[ChatMessage]:
+        """What the next prompt begins with, whatever the player says."""
+        character = self._mind.character
+        prepare(character.actions)
+        return [*stable_messages(character, self._notice()), *history_messages(tuple(self._state.exchanges))]
 
     def _notice(self) -> Scene:
         """The scene as the character perceives it; computed once for each that the game reports."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from npc.actions import Nomination, compile_reply_grammar
+from npc.actions.mentions import names_of
 from npc.actions.nominate import mentioned
 from npc.actions.reference import explained, now_recent
 from npc.character import Character
@@ -54,6 +55,7 @@ def take_in(
     Pure, and milliseconds where there is a voice: run it beside the event loop.
     """
     recent = state.recent
+    names_of(scene)  # milliseconds where the names are new, and cached: whoever listens for them needs it next
     heart, stirred = state.heart.hears(character.temper, text, voice, now_s)
     notes = (*tell_now(scene), *explained(text, scene, recent), *stirred.notes)
     return Moment(text, scene, heart, notes, recent, state.outcomes)

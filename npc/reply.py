@@ -18,7 +18,7 @@ from npc.config import Settings
 from npc.curtain import Curtain
 from npc.deeds import Deeds, feeling_event
 from npc.events import FaceChoice, PassagesEvent, PassageUsed, ReplyStarted, TranscriptEvent
-from npc.moment import Moment, grammar_of
+from npc.moment import Moment
 from npc.outbox import Outbox
 from npc.profile import Trace
 from npc.second_thought import Trouble, second_thought
@@ -95,7 +95,7 @@ class Reply:
         voice = None if heard is None or not said else heard.voice()
         passages, (moment, grammar) = await asyncio.gather(self._look_up(), self._take_in(voice))
         self._settle(moment)
-        await self._perform(self._company.anticipation.prompt(moment, passages), grammar, moment)
+        await self._perform(await self._company.anticipation.prompt(moment, passages), grammar, moment)
 
     async def _recognise(self, heard: Heard) -> str:
         with self.trace.span("asr") as attributes:
@@ -118,7 +118,7 @@ class Reply:
         nomination = await anticipation.nominate(moment)
         if nomination is not None and nomination.hindrance:
             moment = moment.hindered(nomination.hindrance)
-        return moment, grammar_of(self._company.character, moment, nomination)
+        return moment, await anticipation.grammar(moment, nomination)
 
     def _settle(self, moment: Moment) -> None:
         def settle() -> None:

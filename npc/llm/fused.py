@@ -283,8 +283,7 @@ def _step(
             at = piece * PIECE
             for start in range(0, n, len(room)):
                 end = min(n, start + len(room))
-                multiply(layer[_GATE_UP : _GATE_UP + 4], normed, start, end, at, at + PIECE, room, 0)
-                multiply(layer[_GATE_UP : _GATE_UP + 4], normed, start, end, m + at, m + at + PIECE, room, PIECE)
+                multiply(layer[_GATE_UP : _GATE_UP + 4], normed, start, end, 2 * at, 2 * (at + PIECE), room, 0)
                 exact, rounded, groups = gated[0][start:end], gated[1][start:end], gated[2][start:end]
                 gate(room, powers, end - start, exact, at)
                 quantise(exact, rounded, groups, at // 32, at // 32 + 1)

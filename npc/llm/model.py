@@ -18,6 +18,7 @@ from npc.llm.architecture import Architecture
 from npc.llm.cache import DenseCache, LayerCache
 from npc.llm.compiled import forget_compiler
 from npc.llm.fused import FusedStep
+from npc.llm.kernels import PIECE
 from npc.llm.linear import Linear
 
 
@@ -78,6 +79,16 @@ class Batch:
     wanted: Tensor | None  # [n_logits] int64: rows whose logits are asked for; None: none
 
 
+def interleave(gate_up: Sequence[Tensor]) -> Tensor:
+    """Rows of `gate_proj` and `up_proj`, [intermediate, …] each, in turns: who has some of one has their others."""
+    n = _n_together(len(gate_up[0]))
+    return torch.stack([each.unflatten(0, (-1, n)) for each in gate_up], 1).flatten(0, 2)
+
+
+def _n_together(n: int) -> int:
+    return PIECE if n % PIECE == 0 else n
+
+
 class Transformer:
     def __init__(
         self,
@@ -94,6 +105,7 @@ class Transformer:
         self.embedding, self.layers, self.norm, self.head = embedding, tuple(layers), norm, head
         cos, sin = arch.rotary.tables(arch.head_dim, n_positions)
         self._cos, self._sin = cos.to(self.device, dtype), sin.to(self.device, dtype)
+        self._gates = (-1, 2, _n_together(arch.intermediate_size))
         self._fused = FusedStep(self) if FusedStep.suits(self) else None
 
     def forward(self, batch: Batch, cache: Sequence[LayerCache]) -> Tensor | None:
@@ -121,8 +133,8 @@ class Transformer:
         for index, layer in enumerate(self.layers):
             attended = self._attend(index, layer, layer.attention_norm(hidden), cos, sin, batch, cache[index], masks)
             hidden = hidden + layer.out(attended)
-            gate, up = layer.gate_up(layer.mlp_norm(hidden)).chunk(2, -1)
-            hidden = hidden + layer.down(F.silu(gate).mul_(up))
+            gate, up = layer.gate_up(layer.mlp_norm(hidden)).unflatten(-1, self._gates).unbind(-2)
+            hidden = hidden + layer.down(F.silu(gate).mul(up).flatten(-2))
         if batch.wanted is None:
             return None
         return self.head(self.norm(hidden[batch.wanted]))

@@ -7,7 +7,7 @@ source's size and date, and the format.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from npc.errors import ModelError
 from npc.llm import tensorfile
 from npc.llm.architecture import Architecture
 from npc.llm.linear import FORMATS, DenseLinear, Linear, PackedLinear, fits
-from npc.llm.model import Layer, RmsNorm, Transformer
+from npc.llm.model import Layer, RmsNorm, Transformer, interleave
 
-LAYOUT = 4
+LAYOUT = 5
 """Raised whenever the cache file's content changes its meaning."""
 
 
@@ -78,12 +78,14 @@ def assemble(arch: Architecture, tensors: Mapping[str, Tensor], weights: str, n_
 def _pack(arch: Architecture, source: "_Source", weights: str) -> Iterator[tuple[str, Tensor]]:
     dtype = torch.float32 if weights == "float32" else torch.bfloat16
 
-    def linear(name: str, *parts: str, least: str = "int4") -> Iterator[tuple[str, Tensor]]:
-        weight = torch.cat([source(f"{part}.weight") for part in parts])
+    def linear(
+        name: str, *parts: str, least: str = "int4", merge: Callable[[list[Tensor]], Tensor] = torch.cat
+    ) -> Iterator[tuple[str, Tensor]]:
+        weight = merge([source(f"{part}.weight") for part in parts])
         biases = [source(f"{part}.bias") for part in parts if source.has(f"{part}.bias")]
         format_ = least if weights == "int4" else weights
         kind = FORMATS[format_] if fits(format_, weight) else DenseLinear
-        bias = torch.cat(biases).to(dtype) if biases else None
+        bias = merge(biases).to(dtype) if biases else None
         for key, tensor in kind.pack(weight.to(dtype), bias).items():
             yield f"{name}.{key}", tensor
 
@@ -91,7 +93,7 @@ def _pack(arch: Architecture, source: "_Source", weights: str) -> Iterator[tuple
         prefix = f"model.layers.{index}"
         yield from linear(f"{index}.qkv", *(f"{prefix}.self_attn.{part}_proj" for part in "qkv"))
         yield from linear(f"{index}.out", f"{prefix}.self_attn.o_proj")
-        yield from linear(f"{index}.gate_up", f"{prefix}.mlp.gate_proj", f"{prefix}.mlp.up_proj")
+        yield from linear(f"{index}.gate_up", f"{prefix}.mlp.gate_proj", f"{prefix}.mlp.up_proj", merge=interleave)
         yield from linear(f"{index}.down", f"{prefix}.mlp.down_proj")
         yield f"{index}.attention_norm", source(f"{prefix}.input_layernorm.weight").float()
         yield f"{index}.mlp_norm", source(f"{prefix}.post_attention_layernorm.weight").float()

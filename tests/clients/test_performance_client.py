@@ -47,7 +47,7 @@ async def test_an_awaited_action_is_answered_and_spoken_of_and_every_clause_has_
     assert "it is locked" in llm.prompts[1][-1].content
 
 
-async def test_a_reply_gathers_faces_and_fates(url):
+async def test_a_reply_that_is_broken_off_at_its_first_word_has_begun_nothing(url):
     async with connect(url, character="mira", face="both") as npc:
         await npc.say("The gate, please")
         async for event in npc:

@@ -7,13 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from echo_room import EchoRoom
 
 from npc.config import Settings, TurnTaking
 from npc.ear import Ear
 from npc.errors import InputError
 from npc.events import AudioInput, ReplyEnded, ReplyHushed, ServerEvent
 from npc.frames import REPLY, AudioFrame, to_pcm
+from npc.profile.room import EchoRoom
 from npc.testing import (
     REPLY_RATE_HZ,
     Conversation,
@@ -98,7 +98,7 @@ async def test_what_was_heard_long_ago_is_forgotten_unless_it_is_kept() -> None:
 
 def test_half_a_sample_is_named_with_what_would_be_right() -> None:
     ear = Ear(AudioInput(channels=2), ScriptedVoiceActivity(), SETTINGS, 0)
-    with pytest.raises(InputError, match="6 bytes .* multiple of 4"):
+    with pytest.raises(InputError, match=r"6 bytes .* multiple of 4"):
         ear.check(bytes(6))
 
 

@@ -10,6 +10,7 @@ from npc.cli import (
     eval_turns,
     eval_voices,
     evaluate,
+    profile_barge_in,
     profile_llm,
     profile_parts,
     profile_turns,
@@ -43,6 +44,7 @@ eval_app.command("compare")(evaluate.score_files)
 eval_app.command()(evaluate.bfcl)
 models_app.command()(quantize.quantize)
 profile_app.command()(profile_turns.turns)
+profile_app.command()(profile_barge_in.barge_in)
 profile_app.command()(profile_llm.llm)
 profile_app.command()(quantize.quantization)
 profile_app.command()(profile_parts.actions)

@@ -9,7 +9,6 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-from echo_room import EchoRoom
 from npc.client import NpcConnection, connect
 
 from npc.asr.material import is_installed, spoken
@@ -18,6 +17,7 @@ from npc.clock import MonotonicClock
 from npc.events import ReplyEnded, ReplyHushed, ServerEvent, TranscriptEvent
 from npc.frames import AudioFrame
 from npc.profile.material import spoken_questions
+from npc.profile.room import EchoRoom
 from npc.turn import HEARING_RATE_HZ, Samples
 
 pytestmark = [pytest.mark.real, pytest.mark.asyncio(loop_scope="session")]

@@ -35,6 +35,7 @@ class EchoRoom:
         self.n_heard = 0
         """Samples that the microphone has taken."""
         self.echo_power: list[float] = []
+        self._start_ms = 0.0
 
     def notice(self, item: ServerEvent | AudioFrame) -> None:
         """What came from the server."""
@@ -50,13 +51,12 @@ class EchoRoom:
             case _:
                 pass
 
-    def speak(self, audio: Samples) -> None:
-        """The player says [n] at 16 kHz, from now on."""
-        self._voice = np.concatenate((self._voice, audio))
-
-    @property
-    def is_speaking(self) -> bool:
-        return len(self._voice) > 0
+    def speak(self, audio: Samples, after_s: float = 0.0) -> float:
+        """The player says [n] at 16 kHz, in `after_s` seconds; when it begins, on the clock of `run`, in ms."""
+        quiet = np.zeros(int(after_s * HEARING_RATE_HZ), np.float32)
+        first = self.n_heard + len(self._voice) + len(quiet)
+        self._voice = np.concatenate((self._voice, quiet, audio))
+        return self._start_ms + first * 1000 / HEARING_RATE_HZ
 
     def hear(self) -> Samples:
         """The microphone's next 20 ms."""
@@ -72,13 +72,14 @@ class EchoRoom:
         voice, self._voice = self._voice[:_CHUNK], self._voice[_CHUNK:]
         heard[: len(voice)] += voice
         self.n_heard += _CHUNK
-        return (heard + NOISE * self._noise.standard_normal(_CHUNK)).astype(np.float32)
+        noisy: Samples = (heard + NOISE * self._noise.standard_normal(_CHUNK)).astype(np.float32)
+        return noisy
 
     async def run(self, send: Callable[[Samples], Awaitable[None] | None], clock: Clock) -> None:
         """Send what the microphone hears in real time, until cancelled."""
-        start_ms = clock.now_ms() - self.n_heard * 1000 / HEARING_RATE_HZ
+        self._start_ms = clock.now_ms() - self.n_heard * 1000 / HEARING_RATE_HZ
         while True:
-            due_ms = start_ms + (self.n_heard + _CHUNK) * 1000 / HEARING_RATE_HZ
+            due_ms = self._start_ms + (self.n_heard + _CHUNK) * 1000 / HEARING_RATE_HZ
             await asyncio.sleep(max(due_ms - clock.now_ms(), 0) / 1000)
             sent = send(self.hear())
             if sent is not None:

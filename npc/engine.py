@@ -127,7 +127,7 @@ async def _language_model(models: ModelStore, settings: Settings, resources: Asy
         return remote
 
     def load() -> LanguageModel:
-        from npc.llm.engine import EmbeddedLanguageModel
+        from npc.llm.embedded import EmbeddedLanguageModel
 
         name = settings.llm.model
         draft = models.ensure(settings.llm.draft_model) if settings.llm.draft_model else None

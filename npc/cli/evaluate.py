@@ -110,7 +110,7 @@ async def open_model(settings: "Settings", store: "ModelStore") -> "AsyncIterato
         finally:
             await remote.close()
         return
-    from npc.llm.engine import EmbeddedLanguageModel
+    from npc.llm.embedded import EmbeddedLanguageModel
 
     folder, derived = _folders(llm.model, llm.weights, store)
     model = await asyncio.to_thread(EmbeddedLanguageModel.load, folder, derived, llm)

@@ -5,7 +5,8 @@ from typing import Any
 import numba
 import numpy as np
 
-from npc.llm.kernels import FAST, exp, widen
+from npc.llm.compiled import FAST
+from npc.llm.kernels import exp, widen
 from npc.llm.simd import LANES, blends, dot, panels
 
 Array = np.ndarray[Any, np.dtype[Any]]  # numba knows the shapes, which the comments give

@@ -1,9 +1,58 @@
-"""What is compiled on a machine: where it is kept, and what compiling leaves behind."""
+"""Where compiled loops are kept, and what compiling leaves behind.
+
+numba looks only at the file of the function that it keeps; here a change of
+any file whose code is compiled into it counts. What was kept is whole or not
+there: processes that start at the same time may both compile, and both write.
+"""
 
 import ctypes
+import hashlib
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+
+import llvmlite  # type: ignore[import-untyped]  # without stubs
+import numba
+
+from npc.models.store import default_home
 
 _MADV_DONTNEED = 4
+_SOURCES = ("attend", "fused", "kernels", "simd", "team")
+FAST = {"reassoc", "contract", "arcp", "nsz"}
+"""Sums may be made in another order; numbers that are none stay none."""
+
+
+def compiled(function: Callable[..., None]) -> Callable[..., None]:
+    """`function` by numba, without the interpreter's lock; compiled once on a machine, wherever there is room for it.
+
+    That is under NPC_HOME (numba's own NUMBA_CACHE_DIR goes first), else where numba finds a place, else nowhere.
+    """
+    config: Any = numba.config  # filled when it is imported
+    before = config.CACHE_DIR
+    config.CACHE_DIR = before or _folder()
+    try:
+        made: Callable[..., None] = numba.njit(nogil=True, cache=True, fastmath=FAST)(function)
+    except RuntimeError:  # nowhere: each process compiles for itself
+        made = numba.njit(nogil=True, fastmath=FAST)(function)
+    finally:
+        config.CACHE_DIR = before
+    return made
+
+
+def _folder() -> str:
+    """Named after all that goes into the loops; "" where nothing can be written."""
+    here = Path(__file__).parent
+    content = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
+    for name in _SOURCES:
+        content.update((here / f"{name}.py").read_bytes())
+    folder = default_home() / "derived" / f"loops-{content.hexdigest()[:16]}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+    except OSError:
+        return ""
+    return str(folder)
 
 
 def forget_compiler() -> None:

@@ -1,43 +1,26 @@
 """The language model engine: schedule, run, settle — step after step, all conversations in one batch.
 
-`Engine` is plain and has no thread of its own, so that tests can step it.
-`EmbeddedLanguageModel` gives it one, and speaks the `LanguageModel` protocol.
+`Engine` is plain and has no thread of its own, so that tests can step it;
+`embedded.py` gives it one.
 """
 
-import asyncio
-import contextlib
-import logging
-import queue
-import threading
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import Callable
 from collections.abc import Sequence as SequenceOf
-from concurrent.futures import Future
-from pathlib import Path
 
 import torch
 
-from npc.config import LanguageModelSettings
-from npc.errors import ModelError, OverloadError, StageError
-from npc.llm import weights
-from npc.llm.architecture import Architecture
-from npc.llm.cache import CACHES
+from npc.errors import OverloadError, StageError
 from npc.llm.draft import Drafter
-from npc.llm.grammar import GrammarCompiler
 from npc.llm.model import Transformer
 from npc.llm.pages import Pages
-from npc.llm.reply import ReplyText
 from npc.llm.runner import Runner
-from npc.llm.sampler import Sampler
 from npc.llm.scheduler import Limits, Scheduler, Work
-from npc.llm.sequence import Output, Sequence
-from npc.llm.speculate import Payoff, PromptLookup
-from npc.llm.tokenizer import ChatTokenizer
-from npc.turn import ChatMessage, GenerationEnd, Grammar, Sampling, TextPiece
+from npc.llm.sequence import Sequence
+from npc.turn import GenerationEnd
 
 PAGE_SIZE = 16
-_STAGE = "language model"
-_log = logging.getLogger(__name__)
+STAGE = "language model"
 
 
 class Engine:
@@ -67,11 +50,11 @@ class Engine:
     def add(self, sequence: Sequence) -> None:
         """Raises OverloadError when too many wait, StageError when the cache could never hold the sequence."""
         if self._scheduler.is_full:
-            raise OverloadError(f"{_STAGE}: too many replies are waiting")
+            raise OverloadError(f"{STAGE}: too many replies are waiting")
         n_pages = self._scheduler.n_pages(sequence)
         if n_pages > self.pages.n_pages:
             raise StageError(
-                _STAGE, f"{n_pages * PAGE_SIZE} tokens do not fit the cache of {self.pages.n_pages * PAGE_SIZE}"
+                STAGE, f"{n_pages * PAGE_SIZE} tokens do not fit the cache of {self.pages.n_pages * PAGE_SIZE}"
             )
         sequence.arrived_s = self._clock()
         self._scheduler.add(sequence)
@@ -179,179 +162,6 @@ class Engine:
                 n_accepted_tokens=sequence.n_accepted,
             )
         )
-
-
-class EmbeddedLanguageModel:
-    """The `LanguageModel` that runs in this process. Made by `load`; ended by `close`."""
-
-    def __init__(
-        self,
-        make_engine: Callable[[], Engine],
-        tokenizer: ChatTokenizer,
-        grammars: GrammarCompiler,
-        settings: LanguageModelSettings,
-    ) -> None:
-        self._tokenizer, self._grammars, self._settings = tokenizer, grammars, settings
-        self._inbox: queue.SimpleQueue[Sequence | None] = queue.SimpleQueue()
-        made: Future[None] = Future()
-        self._thread = threading.Thread(target=self._run, args=(make_engine, made), name="language model", daemon=True)
-        self._thread.start()
-        made.result()
-
-    @classmethod
-    def load(
-        cls, model_folder: Path, derived: Path, settings: LanguageModelSettings, draft_folder: Path | None = None
-    ) -> "EmbeddedLanguageModel":
-        """Folders as Hugging Face lays them out: the model's, and that of `settings.draft_model` where there is one.
-
-        `derived` is a folder for the quantised weights. Raises ModelError.
-        """
-        arch = Architecture.read(model_folder)
-        tokenizer = ChatTokenizer(model_folder)
-        if draft_folder is not None:
-            _check_vocabulary(tokenizer, arch, draft_folder)
-        grammars = GrammarCompiler(tokenizer, arch.vocab_size, arch.eos_ids)
-
-        def make_engine() -> Engine:
-            folders = [model_folder] if draft_folder is None else [model_folder, draft_folder]
-            models = [weights.load(each, derived, settings.weights, settings.context_tokens) for each in folders]
-            for model in models:
-                model.warm_up()
-            token_bytes = CACHES[settings.cache_type].token_bytes
-            page_bytes = PAGE_SIZE * sum(token_bytes(model.arch, model.dtype) for model in models)
-            return Engine(
-                models[0],
-                arch.eos_ids,
-                n_pages=max(1, settings.cache_mb * 2**20 // page_bytes),
-                draft_model=models[1] if draft_folder else None,
-                cache_type=settings.cache_type,
-            )
-
-        return cls(make_engine, tokenizer, grammars, settings)
-
-    async def prefill(self, messages: SequenceOf[ChatMessage]) -> int:
-        tokens = self._tokenizer.stable_prompt(messages)
-        if not tokens:
-            return 0
-        self._check_length(tokens)
-        outputs: asyncio.Queue[Output] = asyncio.Queue()
-        sequence = self._sequence(tokens, Sampling(max_tokens=0), outputs)
-        async with contextlib.aclosing(self._follow(sequence, outputs)) as follow:
-            async for output in follow:
-                if isinstance(output, GenerationEnd):
-                    return output.n_prompt_tokens - output.n_cached_tokens
-        return 0
-
-    async def generate(
-        self, messages: SequenceOf[ChatMessage], sampling: Sampling, grammar: Grammar | None = None
-    ) -> AsyncGenerator[TextPiece | GenerationEnd, None]:
-        tokens = self._tokenizer.prompt(messages)
-        self._check_length(tokens)
-        outputs: asyncio.Queue[Output] = asyncio.Queue()
-        sequence = self._sequence(tokens, sampling, outputs)
-        if grammar is not None:  # takes milliseconds to compile: not on the event loop
-            sequence.guide = await asyncio.to_thread(self._grammars.compile, grammar)
-        async with contextlib.aclosing(self._follow(sequence, outputs)) as follow:
-            async for output in follow:
-                yield output
-
-    def close(self) -> None:
-        """End the thread; replies under way fail."""
-        self._inbox.put(None)
-        self._thread.join(timeout=10)
-        self._grammars.close()
-
-    async def _follow(
-        self, sequence: Sequence, outputs: "asyncio.Queue[Output]"
-    ) -> AsyncGenerator[TextPiece | GenerationEnd, None]:
-        if not self._thread.is_alive():
-            raise StageError(_STAGE, "it is closed")
-        self._inbox.put(sequence)
-        try:
-            while True:
-                output = await outputs.get()
-                if isinstance(output, Exception):
-                    raise output
-                yield output
-                if isinstance(output, GenerationEnd):
-                    return
-        finally:
-            sequence.is_cancelled = True  # seen before the next step; means nothing once the sequence has ended
-
-    def _sequence(self, tokens: list[int], sampling: Sampling, outputs: "asyncio.Queue[Output]") -> Sequence:
-        return Sequence(
-            tokens,
-            len(tokens),
-            max_tokens=min(sampling.max_tokens, self._settings.context_tokens - len(tokens)),
-            emit=_deliver_to(outputs),
-            sampler=Sampler(sampling),
-            text=ReplyText(self._tokenizer.stream(), sampling.stop),
-            lookup=PromptLookup() if self._settings.speculates else None,
-            payoff=Payoff() if self._settings.speculates and self._settings.draft_model else None,
-        )
-
-    def _check_length(self, tokens: SequenceOf[int]) -> None:
-        if len(tokens) >= self._settings.context_tokens:
-            raise StageError(
-                _STAGE,
-                f"the prompt has {len(tokens)} tokens; "
-                f"llm.context_tokens allows {self._settings.context_tokens}, the reply included",
-            )
-
-    def _run(self, make_engine: Callable[[], Engine], made: "Future[None]") -> None:
-        # Holds for the calling thread. Loading happens here too: every thread that has computed with torch keeps
-        # helpers of its own, and OpenMP stops spinning, at half the speed, once there are more than cores.
-        torch.set_num_threads(self._settings.n_threads)
-        try:
-            self._engine = make_engine()
-        except BaseException as error:  # handed to the constructor, whatever it is
-            made.set_exception(error)
-            return
-        made.set_result(None)
-        while self._receive():
-            try:
-                self._engine.step()
-            except Exception as error:  # a boundary: whatever a kernel raises ends the replies, not the engine
-                _log.exception("a step failed")
-                self._engine.fail(StageError(_STAGE, f"{type(error).__name__}: {error}"))
-        self._engine.fail(StageError(_STAGE, "it is closed"))
-
-    def _receive(self) -> bool:
-        """Take in what has arrived, waiting when there is nothing else to do; False when it is time to end."""
-        while True:
-            try:
-                sequence = self._inbox.get(block=self._engine.is_idle)
-            except queue.Empty:
-                return True
-            if sequence is None:
-                return False
-            try:
-                self._engine.add(sequence)
-            except (OverloadError, StageError) as error:
-                sequence.emit(error)
-
-
-def _deliver_to(outputs: "asyncio.Queue[Output]") -> Callable[[Output], None]:
-    loop = asyncio.get_running_loop()
-
-    def deliver(output: Output) -> None:
-        # A loop that closed meanwhile has nobody left to tell.
-        with contextlib.suppress(RuntimeError):
-            loop.call_soon_threadsafe(outputs.put_nowait, output)
-
-    return deliver
-
-
-def _check_vocabulary(tokenizer: ChatTokenizer, arch: Architecture, draft_folder: Path) -> None:
-    """A draft is token ids: both models must mean the same by them."""
-    draft = Architecture.read(draft_folder)
-    if draft.vocab_size != arch.vocab_size:
-        raise ModelError(
-            f"{draft_folder}: llm.draft_model has {draft.vocab_size} tokens and llm.model {arch.vocab_size}; "
-            f"they must share one tokenizer"
-        )
-    if ChatTokenizer(draft_folder).library.get_vocab() != tokenizer.library.get_vocab():
-        raise ModelError(f"{draft_folder}: llm.draft_model has another tokenizer than llm.model; they must share one")
 
 
 def _n_common(a: SequenceOf[int], b: SequenceOf[int]) -> int:

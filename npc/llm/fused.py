@@ -17,7 +17,8 @@ from torch import Tensor
 
 from npc.llm.attend import attend, turn
 from npc.llm.cache import DenseCache, LayerCache
-from npc.llm.kernels import BF16, FAST, N_ROWS, PIECE, gate, multiply, quantise, round_bits
+from npc.llm.compiled import FAST, compiled
+from npc.llm.kernels import BF16, N_ROWS, PIECE, gate, multiply, quantise, round_bits
 from npc.llm.simd import carray, floats_at, halves_at
 from npc.llm.team import SPACING, finish, take, team, wait
 
@@ -151,7 +152,7 @@ def _norm(row: Array, weight: Array, floor: float, out: Array) -> None:
         out[i] = row[i] * weight[i] * scale
 
 
-@numba.njit(nogil=True, cache=True, fastmath=FAST)
+@compiled
 def _step(
     layers: Array,  # [n_layers, _N_COLUMNS] int64: addresses and settings
     head: Array,  # [5] int64

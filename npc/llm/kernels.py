@@ -10,12 +10,12 @@ from typing import Any
 import numba
 import numpy as np
 
+from npc.llm.compiled import FAST, compiled
 from npc.llm.simd import INT4_BYTES, INT8_BYTES, LANES, carray, floats_at, halves_at, tiles
 from npc.llm.team import finish, take, wait
 
 Array = np.ndarray[Any, np.dtype[Any]]  # numba knows the shapes, which the comments give
 
-FAST = {"reassoc", "contract", "arcp", "nsz"}
 BF16, INT8, INT4 = 0, 1, 2
 """Kinds of matrices."""
 PIECE = 32
@@ -171,7 +171,7 @@ def _multiply_exactly(
             out[r - start, column + o - first] = total
 
 
-@numba.njit(nogil=True, cache=True, fastmath=FAST)
+@compiled
 def product(matrix: Array, inputs: Array, out: Array, counters: Array) -> None:
     """out [n, n_out] float32 = inputs [n, n_in] float32 · one packed matrix. counters: [32] int64, zeros."""
     n, n_in = inputs.shape

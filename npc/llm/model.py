@@ -82,7 +82,7 @@ class Batch:
 def interleave(gate_up: Sequence[Tensor]) -> Tensor:
     """Rows of `gate_proj` and `up_proj`, [intermediate, …] each, in turns: who has some of one has their others."""
     n = _n_together(len(gate_up[0]))
-    return torch.stack([each.unflatten(0, (-1, n)) for each in gate_up], 1).flatten(0, 2)
+    return torch.stack([each.view(-1, n, *each.shape[1:]) for each in gate_up], 1).flatten(0, 2)
 
 
 def _n_together(n: int) -> int:
@@ -133,7 +133,7 @@ class Transformer:
         for index, layer in enumerate(self.layers):
             attended = self._attend(index, layer, layer.attention_norm(hidden), cos, sin, batch, cache[index], masks)
             hidden = hidden + layer.out(attended)
-            gate, up = layer.gate_up(layer.mlp_norm(hidden)).unflatten(-1, self._gates).unbind(-2)
+            gate, up = layer.gate_up(layer.mlp_norm(hidden)).view(len(hidden), *self._gates).unbind(-2)
             hidden = hidden + layer.down(F.silu(gate).mul(up).flatten(-2))
         if batch.wanted is None:
             return None

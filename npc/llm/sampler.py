@@ -41,7 +41,7 @@ class Sampler:
         if allowed is not None:
             logits = logits.masked_fill(~allowed, -torch.inf)
         if self.is_greedy:
-            return int(logits.argmax())
+            return _likeliest(logits)
         token = self._draw(logits, self._number(0))
         self._numbers.popleft()
         return token
@@ -54,7 +54,7 @@ class Sampler:
         logits = self._penalised(logits.float(), {**self._said, **dict.fromkeys(drafts)})
         if allowed is not None:
             logits = logits.masked_fill(~allowed, -torch.inf)
-        return int(logits.argmax()) if self.is_greedy else self._draw(logits, self._number(len(drafts)))
+        return _likeliest(logits) if self.is_greedy else self._draw(logits, self._number(len(drafts)))
 
     def note(self, token: int) -> None:
         """`token` is part of the reply, chosen or forced."""
@@ -97,6 +97,11 @@ class Sampler:
         with np.errstate(divide="ignore"):  # what has no probability has no chance
             scores = np.log(kept.double().cpu().numpy()) + _gumbel(number, candidates)
         return int(candidates[scores.argmax()])
+
+
+def _likeliest(logits: Tensor) -> int:
+    # numpy's is one vectorised loop; torch's wakes threads that then spin beside the network's.
+    return int(logits.numpy().argmax()) if logits.device.type == "cpu" else int(logits.argmax())
 
 
 def _gumbel(number: int, ids: "np.ndarray[tuple[int], np.dtype[np.int64]]") -> "np.ndarray[tuple[int], np.dtype[Any]]":

@@ -11,7 +11,7 @@ from tiny_llm import write_model
 
 from npc.config import LanguageModelSettings
 from npc.errors import ModelError, StageError
-from npc.llm.engine import EmbeddedLanguageModel
+from npc.llm.embedded import EmbeddedLanguageModel
 from npc.models import ModelStore
 from npc.turn import ChatMessage, GenerationEnd, Grammar, Sampling, TextPiece
 

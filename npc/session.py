@@ -303,6 +303,7 @@ class Session:
 
     def _begin_reply(self, spoken_from: int | None, typed: str, last_input_ms: float) -> None:
         self._stop_following()
+        self._anticipation.stop()  # what it has read is kept; recognition needs the cores
         heard: Heard | None = None
         if spoken_from is not None:
             heard = Heard(self._listener.finish, lambda: self._listener.ear.utterance(spoken_from))

@@ -31,6 +31,7 @@ class Anticipation:
         self._llm = stages.llm
         self._thought = stages.thought
         self._n_passages = settings.knowledge.n_passages
+        self._nominates = settings.llm.nominates
         self._state = state
         self._clock = clock
         self._found: tuple[tuple[str, str], tuple[Passage, ...]] | None = None
@@ -55,7 +56,8 @@ class Anticipation:
 
     async def nominate(self, moment: Moment) -> Nomination | None:
         """The actions that the player plainly asks for."""
-        return await self._mind.nominator.nominate(moment.text, moment.scene, moment.gauges, moment.recent)
+        found = await self._mind.nominator.nominate(moment.text, moment.scene, moment.gauges, moment.recent)
+        return found if self._nominates or found is None or found.hindrance else None
 
     async def grammar(self, moment: Moment, nomination: Nomination | None) -> Grammar:
         return await self._thought.run(lambda: grammar_of(self._mind.character, moment, nomination))

@@ -79,8 +79,11 @@ class Knowledge(_Section):
 
 class LanguageModelSettings(_Section):
     backend: Literal["embedded", "openai"] = "embedded"
-    model: str = "smollm2-135m-instruct"
+    model: str = "npc-135m"
     weights: Literal["int4", "int8", "bf16"] = "int4"
+    nominates: bool = False
+    """Make the model act when sentence embeddings say that the player plainly asks for it: for models that do not call
+    actions by themselves, such as the untuned smollm2-135m-instruct."""
     n_threads: Positive = 2
     context_tokens: Positive = 2048
     cache_mb: Positive = 256

@@ -599,12 +599,13 @@ async def test_a_scene_that_changes_is_what_the_next_reply_sees() -> None:
 
 
 @virtual_time
-async def test_what_the_player_plainly_asks_for_must_be_done() -> None:
+async def test_a_model_that_does_not_act_by_itself_is_made_to_do_what_is_plainly_asked_for() -> None:
     speech = ScriptedSpeech()
     llm = ScriptedLanguageModel(["Aye. [walk_to(place=inn)]"])
     mira = scripted_character(actions=actions("walk_to", "wave"), scene=SCENE)
     memory = ScriptedMemory(nomination=Nomination(("walk_to",), {"place": ("inn",)}, 0.9, 0.5))
-    engine = scripted_engine(speech, llm=llm, characters=[mira], memory=memory)
+    settings = Settings.model_validate({"llm": {"nominates": True}, "turn_taking": {"judges_pauses": False}})
+    engine = scripted_engine(speech, llm=llm, characters=[mira], memory=memory, settings=settings)
     async with Conversation(engine, "mira") as talk:
         talk.tell(PlayerText(text="Go to the inn"))
         await talk.until(ReplyEnded)

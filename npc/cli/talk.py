@@ -142,6 +142,7 @@ async def _take(
 ) -> None:
     """Play and print one thing that the server said."""
     from npc.events import (
+        ActionCommitted,
         ActionEvent,
         ErrorEvent,
         ReplyEnded,
@@ -168,8 +169,9 @@ async def _take(
             console.print(f"you: {text}", style="dim", markup=False)
         case WordsEvent(text=text):
             console.print(text, end=" ", markup=False)
-        case ActionEvent(id=action, name=name, args=args):
+        case ActionEvent(name=name, args=args):
             console.print(f"\\[{name}({', '.join(f'{k}={v}' for k, v in args.items())})]", style="magenta", end=" ")
+        case ActionCommitted(id=action):
             await npc.result(action, "done")  # no game is here to try it
         case TurnMetrics(voice_to_voice_ms=took_ms) if took_ms is not None:
             console.print(f"({took_ms:.0f} ms)", style="dim", end=" ")

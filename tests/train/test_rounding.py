@@ -1,28 +1,31 @@
 import torch
 from torch import nn
 
-from npc.llm.linear import GROUP, Int4Linear, Int8Linear
+from npc.llm.linear import Int4Linear, Int8Linear
+from npc.llm.simd import GROUP
 from npc.train.rounding import Rounding, add_low_rank, add_rounding, rounded_int4, rounded_int8
+
+
+def multiplied_by(linear: Int4Linear | Int8Linear, n_in: int) -> torch.Tensor:
+    """The weights [n_out, n_in] as the kernel sees them; activations may be rounded, so of one input at a time."""
+    return linear(torch.eye(n_in, dtype=torch.bfloat16)).float().T
 
 
 def test_int4_in_training_is_what_the_engines_kernel_multiplies_by() -> None:
     torch.manual_seed(1)
     weight = torch.randn(32, 4 * GROUP).bfloat16()
-    packed = Int4Linear.pack(weight, None)
-    eye = torch.eye(4 * GROUP, dtype=torch.bfloat16)
-    kernel = torch._weight_int4pack_mm_for_cpu(eye, packed["packed"], GROUP, packed["scale_zero"]).float().T
+    kernel = multiplied_by(Int4Linear(Int4Linear.pack(weight, None)), 4 * GROUP)
     ours = rounded_int4(weight.float())
     # The kernel's result is rounded to bf16 once more.
     torch.testing.assert_close(ours, kernel, rtol=2**-7, atol=2**-7)
     assert (ours - weight.float()).abs().max() > 0.05
 
 
-def test_int8_in_training_is_what_the_engine_stores() -> None:
+def test_int8_in_training_is_what_the_engines_kernel_multiplies_by() -> None:
     torch.manual_seed(1)
-    weight = torch.randn(16, 64).bfloat16()
-    packed = Int8Linear.pack(weight, None)
-    stored = packed["weight"].float() * packed["scale"].float()[:, None]
-    torch.testing.assert_close(rounded_int8(weight.float()), stored)
+    weight = torch.randn(16, 2 * GROUP).bfloat16()
+    kernel = multiplied_by(Int8Linear(Int8Linear.pack(weight, None)), 2 * GROUP)
+    torch.testing.assert_close(rounded_int8(weight.float()), kernel, rtol=2**-7, atol=2**-7)
 
 
 def test_gradients_pass_straight_through_the_rounding() -> None:

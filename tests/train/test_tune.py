@@ -12,6 +12,7 @@ from tiny_llm import write_model
 from npc.errors import ModelError
 from npc.llm.architecture import Architecture
 from npc.llm.tokenizer import ChatTokenizer
+from npc.models import adapter
 from npc.train import export
 from npc.train.batches import IGNORED, Tokens, batches, collate, tokenise
 from npc.train.generate import ChatExample
@@ -95,7 +96,7 @@ def test_the_adapter_merges_into_the_weights_that_were_exported(
     tuning = run(base, tokens, tmp_path / "run")
     export.export_adapter(tuning.model, RECIPE, tmp_path / "adapter")
     export.export_merged(tuning.model, base, tmp_path / "merged")
-    export.merge(base, tmp_path / "adapter", tmp_path / "again")
+    adapter.merge(base, tmp_path / "adapter", tmp_path / "again")
     assert Architecture.read(tmp_path / "again").n_layers == 3
     merged, again = (load_file(tmp_path / name / "model.safetensors") for name in ("merged", "again"))
     original = load_file(base / "model.safetensors")
@@ -111,7 +112,7 @@ def test_a_changed_adapter_is_refused(base: Path, tokens: list[Tokens], tmp_path
     export.export_adapter(tuning.model, RECIPE, tmp_path / "adapter")
     (tmp_path / "adapter" / "adapter_config.json").write_text("{}")
     with pytest.raises(ModelError, match="SHA-256"):
-        export.merge(base, tmp_path / "adapter", tmp_path / "merged")
+        adapter.merge(base, tmp_path / "adapter", tmp_path / "merged")
 
 
 def test_a_drafter_learns_to_say_what_its_teacher_says(base: Path, tokens: list[Tokens], tmp_path: Path) -> None:

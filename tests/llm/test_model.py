@@ -108,6 +108,20 @@ def test_a_compiled_row_does_not_depend_on_its_company(tiny_folder: Path, tmp_pa
     assert all(torch.equal(row, last_logits([prompt])[0]) for row, prompt in zip(together, prompts, strict=True))
 
 
+@pytest.mark.parametrize("weights_format", ["bf16", "int8", "int4"])
+def test_the_number_of_threads_changes_no_bit(weights_format: str, tiny_folder: Path, tmp_path: Path) -> None:
+    model, before = weights.load(tiny_folder, tmp_path, weights_format, 512), torch.get_num_threads()
+    ids = list(range(40))
+    made = []
+    try:
+        for n_threads in (1, 2, 5):
+            torch.set_num_threads(n_threads)
+            made.append(logits_of(model, ids, (15, 1, 1, 3, 14, 6)))
+    finally:
+        torch.set_num_threads(before)
+    assert all(torch.equal(each, made[0]) for each in made[1:])
+
+
 @pytest.mark.parametrize(("weights_format", "error"), [("bf16", 0.05), ("int8", 0.08), ("int4", 0.5)])
 def test_quantised_logits_stay_near(weights_format: str, error: float, tiny_folder: Path, tmp_path: Path) -> None:
     ids = list(range(30))

@@ -37,7 +37,7 @@ def turns(
     ] = None,
     all_scripts: Annotated[bool, typer.Option("--all", help="The scripts for tuning, too.")] = False,
     seed: Annotated[int, typer.Option(help="Of where the pauses are, and how long.")] = 0,
-    by_voice: Annotated[bool, typer.Option(help="Without it, the transcript alone judges a pause.")] = True,
+    by_voice: Annotated[bool, typer.Option(help="Judge a pause by the sound of the voice, too.")] = False,
     models: Annotated[Path | None, typer.Option(help="A folder of models to use as it is.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:

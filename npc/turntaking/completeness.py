@@ -63,10 +63,14 @@ def signs(transcript: str, asked: str = "") -> Iterator[str]:
         yield "several sentences"
     # "Where do you come from?", "What did you want?": the object stands in front.
     is_satisfied = first in _QUESTION_WORDS and len(sentence) > 2
+    # "Tell me how deep it is", "I know where the inn was": the question within is whole.
+    is_embedded = last in _BEING and any(word in _QUESTION_WORDS for word in sentence[1:-2])
     if last == "me" and sentence[-2:-1] and sentence[-2] in _GIVING_VERBS:  # "Can you tell me": what?
         last = sentence[-2]
     leads_on = [
-        sign for sign, words in _LAST_WORDS.items() if last in words and not (is_satisfied and last in _SATISFIABLE)
+        sign
+        for sign, words in _LAST_WORDS.items()
+        if last in words and not is_embedded and not (is_satisfied and last in _SATISFIABLE)
     ]
     yield from leads_on
     if _is_only_condition(sentence):
@@ -115,6 +119,7 @@ _AUXILIARIES = _set(
     "is are was were am be been have has had do does did will would shall should can could may might must isn't aren't "
     "don't doesn't didn't haven't can't won't couldn't wouldn't shouldn't"
 )
+_BEING = _set("is are was were am")
 _SUBJECTS = _set("i you he she it we they there i'm i'll i'd i've you'll he's she's it's we'll they'll")
 _SUBORDINATORS = _set("if when because while once since although though unless after before until as")
 _QUESTION_WORDS = _set("what where when who whom whose why which how what's where's who's how's")

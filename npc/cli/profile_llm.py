@@ -21,6 +21,7 @@ def llm(
     rounds: Annotated[int, typer.Option(min=1, help="How often everything is measured; medians are shown.")] = 5,
     weights: Annotated[str | None, typer.Option(help="int4, int8 or bf16, instead of the settings' own.")] = None,
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of every engine.")] = None,
+    model: Annotated[str, typer.Option(help="A language model; the peers read only the default's weights.")] = PEER,
     peers: Annotated[bool, typer.Option(help="Measure llama.cpp and transformers too.")] = True,
     models: Annotated[Path | None, typer.Option(help="A folder of models to use as it is, before the cache.")] = None,
     config: Annotated[Path | None, typer.Option(help="A settings file instead of ./npc.toml.")] = None,
@@ -33,7 +34,7 @@ def llm(
     from npc.profile.llm import run_llm_profile
 
     try:
-        given = {"models_dir": models, "llm": {"weights": weights, "n_threads": threads}}
+        given = {"models_dir": models, "llm": {"model": model, "weights": weights, "n_threads": threads}}
         settings = load_settings(config, given)
         with bars() as progress:
             store = ModelStore(models_dir=settings.models_dir, progress=progress)

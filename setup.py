@@ -14,6 +14,7 @@ setup(
     packages=[
         *(f"npc.{name}" for name in find_packages("npc")),
         "npc",
-        *(package for name, folder in MAPPED.items() for package in (name, *(f"{name}.{sub}" for sub in find_packages(folder)))),
+        *MAPPED,
+        *(f"{name}.{sub}" for name, folder in MAPPED.items() for sub in find_packages(folder)),
     ],
 )

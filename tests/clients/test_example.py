@@ -2,11 +2,11 @@ import runpy
 import wave
 from pathlib import Path
 
-from npc.server import NpcServer
 from scripted_engine import RATE_HZ, ScriptedEngine
 
 from npc.config import Server
 from npc.events import ActionResult
+from npc.server import NpcServer
 
 CLIENTS = Path(__file__).parents[2] / "clients"
 

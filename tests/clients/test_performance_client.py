@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from npc.client import ServerRefused, connect
-from npc.server import NpcServer
 
 from npc.actions import load_library
+from npc.client import ServerRefused, connect
 from npc.config import Server
 from npc.events import ActionCommitted, ActionEvent, ReplyEnded, WordsEvent
+from npc.server import NpcServer
 from npc.testing import ScriptedLanguageModel, ScriptedSpeech, scripted_character, scripted_engine
 from npc.world import Entity, Scene, SceneDelta
 

@@ -4,11 +4,10 @@ import sys
 
 import numpy as np
 import pytest
-from npc.client import ConnectionLost, Reply, ServerRefused, connect
-from npc.client.playback import PlaybackReporter
-from npc.server import NpcServer
 from scripted_engine import ScriptedEngine
 
+from npc.client import ConnectionLost, Reply, ServerRefused, connect
+from npc.client.playback import PlaybackReporter
 from npc.config import Server
 from npc.events import (
     ActionResult,
@@ -22,6 +21,7 @@ from npc.events import (
     TurnMetrics,
 )
 from npc.frames import REPLY, AudioFrame
+from npc.server import NpcServer
 from npc.world import Entity, Scene
 
 

@@ -3,10 +3,10 @@
 from collections.abc import AsyncIterator
 
 import pytest_asyncio
-from npc.server import NpcServer
 
 from npc.config import Settings
 from npc.engine import Engine
+from npc.server import NpcServer
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

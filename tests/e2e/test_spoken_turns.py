@@ -10,12 +10,12 @@ from pathlib import Path
 import jiwer
 import numpy as np
 import pytest
-from npc.client import NpcConnection, Reply, connect
 
 from npc.actions import parse_call, render_call
 from npc.asr.whisper import WhisperRecogniser
 from npc.audio import resample
 from npc.audio.files import read_audio
+from npc.client import NpcConnection, Reply, connect
 from npc.config import Recognition
 from npc.engine import Engine
 from npc.events import AudioInput

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
-from npc.client import NpcConnection, connect
 
 from npc.asr.material import is_installed, spoken
 from npc.audio.files import read_audio
+from npc.client import NpcConnection, connect
 from npc.clock import MonotonicClock
 from npc.events import ReplyEnded, ReplyHushed, ServerEvent, TranscriptEvent
 from npc.frames import AudioFrame

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import websockets
-from npc.server import NpcServer
 from scripted_engine import ScriptedEngine
 from websockets.asyncio.client import ClientConnection
 
 from npc.config import Server
+from npc.server import NpcServer
 
 
 @dataclass

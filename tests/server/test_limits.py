@@ -1,4 +1,5 @@
 import pytest
+
 from npc.server.codes import Refusal
 from npc.server.limits import Bucket, Seats
 

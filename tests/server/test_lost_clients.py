@@ -8,9 +8,10 @@ import struct
 from contextlib import asynccontextmanager
 
 import pytest
-from npc.client import connect
 from websockets.client import ClientProtocol
 from websockets.uri import parse_uri
+
+from npc.client import connect
 
 START = json.dumps({"type": "session-start", "character": "mira"})
 SAY_LONG = json.dumps({"type": "text", "text": "long"})

@@ -7,11 +7,11 @@ import struct
 from pathlib import Path
 
 import pytest
-from npc.server.codes import CODES
 
 from npc.config import Server
 from npc.events import CLIENT_EVENTS, SERVER_EVENTS, client_event, server_event
 from npc.frames import HEADER, MICROPHONE, AudioFrame
+from npc.server.codes import CODES
 
 ROOT = Path(__file__).parents[2]
 DOCUMENT = (ROOT / "docs/protocol.md").read_text(encoding="utf-8")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 import typer
-from npc.client import ConnectionLost, connect
 from typer.testing import CliRunner
 
 from npc.cli.serve import serve
+from npc.client import ConnectionLost, connect
 
 app = typer.Typer()
 app.command()(serve)

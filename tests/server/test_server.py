@@ -8,14 +8,14 @@ import httpx
 import numpy as np
 import pytest
 import websockets
-from npc.client import connect
-from npc.server import NpcServer
 from scripted_engine import ScriptedEngine
 
+from npc.client import connect
 from npc.config import Server
 from npc.errors import ConfigError
 from npc.events import AudioInput
 from npc.frames import MICROPHONE, AudioFrame
+from npc.server import NpcServer
 
 
 async def test_a_turn_comes_in_the_order_of_the_protocol(running):

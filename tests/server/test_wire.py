@@ -3,12 +3,12 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from npc.server.codes import CODES
-from npc.server.wire import read_audio, read_event
 
 from npc.errors import InputError
 from npc.events import CLIENT_EVENTS, AudioInput
 from npc.frames import MICROPHONE, AudioFrame
+from npc.server.codes import CODES
+from npc.server.wire import read_audio, read_event
 
 TYPES = [event.model_fields["type"].default for event in CLIENT_EVENTS]
 json_values = st.recursive(

@@ -88,9 +88,7 @@ def test_a_dash_ends_a_first_clause() -> None:
 
 
 def test_a_first_clause_without_a_comma_is_cut_before_a_linking_word() -> None:
-    assert (
-        cut("I used to work here at the forge with my father and his brother")[0] == "I used to work here "
-    )
+    assert cut("I used to work here at the forge with my father and his brother")[0] == "I used to work here "
 
 
 def test_the_first_clause_leaves_before_the_sentence_is_over() -> None:

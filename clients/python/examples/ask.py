@@ -8,7 +8,6 @@ import sys
 import wave
 
 from npc.client import connect
-
 from npc.events import ActionEvent, ReplyEnded, WordsEvent
 from npc.frames import AudioFrame
 

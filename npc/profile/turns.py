@@ -105,9 +105,7 @@ def critical_path(turn: PlayedTurn) -> list[tuple[str, float]]:
             steps.append((name, ends[name] - reached_ms))
             reached_ms = ends[name]
     arrived_ms = reached_ms if turn.arrived_ms is None else turn.arrived_ms
-    if (
-        reached_ms > arrived_ms and steps
-    ):  # the server knows the last sample to a frame only, and began too soon
+    if reached_ms > arrived_ms and steps:  # the server knows the last sample to a frame only, and began too soon
         steps[0] = (steps[0][0], steps[0][1] - (reached_ms - arrived_ms))
     steps.append(("audio_out", max(arrived_ms - reached_ms, 0.0)))
     steps.append(("silence", turn.voice_to_voice_ms - arrived_ms))

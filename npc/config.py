@@ -48,7 +48,7 @@ class TurnTaking(_Section):
     """Audio kept from before speech was detected."""
     max_utterance_s: Positive = 120
     barge_in_ms: Positive = 96
-    """A voice of this length over a reply hushes it. At 64, replies hush themselves by their echo now and then."""
+    """A voice of this length over a reply hushes it."""
     removes_echo: bool = True
     """Take the character's own voice out of the microphone; players who all wear headsets do without."""
 

@@ -53,7 +53,7 @@ class ChatMessage:
 class Sampling:
     """How the language model chooses. `temperature` 0 is greedy; equal seeds give equal replies."""
 
-    temperature: float = 0.6
+    temperature: float = 0.3
     top_p: float = 0.9
     top_k: int = 0
     repetition_penalty: float = 1.1

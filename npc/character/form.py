@@ -133,7 +133,7 @@ class FeelingForm(_Form):
 
 
 class SamplingForm(_Form):
-    temperature: Annotated[Number, Field(ge=0, le=2)] = 0.6
+    temperature: Annotated[Number, Field(ge=0, le=2)] = 0.3
     top_p: Annotated[Number, Field(gt=0, le=1)] = 0.9
     top_k: Annotated[int, Field(ge=0, strict=True)] = 0
     repetition_penalty: Annotated[Number, Field(ge=1, le=2)] = 1.1

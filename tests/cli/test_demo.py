@@ -15,7 +15,8 @@ NPC = [sys.executable, "-c", "from npc.cli import main; main()"]
 
 
 def run(*words: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"COLUMNS": "120"}
+    # What is plainly asked for must be done here: whether the model would by itself is for `npc eval` to say.
+    environment = os.environ | {"COLUMNS": "120", "NPC_LLM__NOMINATES": "true"}
     return subprocess.run([*NPC, *words], capture_output=True, text=True, cwd=cwd, timeout=280, env=environment)
 
 

@@ -11,7 +11,8 @@ from npc.server import NpcServer
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def engine() -> AsyncIterator[Engine]:
-    loaded = await Engine.load(Settings())
+    # What is plainly asked for must be done here: whether the model would by itself is for `npc eval` to say.
+    loaded = await Engine.load(Settings.model_validate({"llm": {"nominates": True}}))
     yield loaded
     await loaded.close()
 

@@ -47,7 +47,7 @@ class TurnTaking(_Section):
     preroll_ms: Positive = 320
     """Audio kept from before speech was detected."""
     max_utterance_s: Positive = 120
-    barge_in_ms: Positive = 96
+    barge_in_ms: Positive = 64
     """A voice of this length over a reply hushes it."""
     removes_echo: bool = True
     """Take the character's own voice out of the microphone; players who all wear headsets do without."""

@@ -24,6 +24,8 @@ _PER_MS = HEARING_RATE_HZ // 1000
 MAX_ARRIVALS = 400
 SHUT_MS = 1000
 """A microphone that sends nothing for longer was shut, not late."""
+RECENT_MS = 2000
+"""Clocks drift, and now and then a chunk is lost: what came before says little."""
 
 
 class Ear:
@@ -48,6 +50,8 @@ class Ear:
         self._recording = Recording()
         self._is_keeping = False
         self._arrivals = deque([(0, opened_ms)], maxlen=MAX_ARRIVALS)  # (end sample, ms), in order
+        self.has_floor = False
+        """It is the player's turn: whoever is heard is the player, though a reply that was broken off rings on."""
 
     def check(self, pcm: bytes) -> None:
         """Raises InputError (`bad-audio`) when `pcm` is not whole samples of all channels."""
@@ -63,23 +67,24 @@ class Ear:
         """What each frame of a chunk (in the format that the session was opened with) brings about."""
         heard = self._resampler.push(from_pcm(pcm, self._audio.channels))
         missing_ms = arrival_ms - self._arrivals[-1][1] - len(heard) / _PER_MS
-        if missing_ms > SHUT_MS and self._echo is not None:
-            self._echo.skip(int(missing_ms) * _PER_MS)
+        if missing_ms > (SHUT_MS if self._framer.n_samples else 0):
+            self._reopen(missing_ms, arrival_ms - len(heard) / _PER_MS)
         frames = self._framer.push(heard)
         self._arrivals.append((self._framer.n_samples, arrival_ms))
         for frame in frames:
             cleaned = _as_it_is(frame) if self._echo is None else self._echo.clean(frame.samples, frame.first_sample)
             self._recording.append(cleaned.samples)
             probability = await self._vad.push(cleaned.samples)
-            yield self.detector.push(probability if cleaned.is_own else 0.0, len(frame.samples))
+            is_player = cleaned.is_own or self.has_floor
+            yield self.detector.push(probability if is_player else 0.0, len(frame.samples))
         if not (self._is_keeping or self.detector.is_in_turn):
             self._recording.forget_before(self._recording.end_sample - self._n_preroll)
 
-    def notice(self, sent: ServerEvent | AudioFrame) -> None:
+    def notice(self, sent: ServerEvent | AudioFrame, now_ms: float) -> None:
         """Something is leaving for the client: what of it is played may come back through the microphone."""
         if self._echo is None:
             return
-        now = self._framer.n_samples
+        now = self._recorded_at(now_ms)
         match sent:
             case AudioFrame(pcm=pcm):
                 self._echo.play(from_pcm(pcm), self._reply_rate_hz, now)
@@ -116,6 +121,21 @@ class Ear:
                 break
             later_end, later_ms = end, arrival_ms
         return later_ms - max(later_end - sample, 0) / _PER_MS
+
+    def _reopen(self, missing_ms: float, now_ms: float) -> None:
+        """The microphone was shut for so long, until now."""
+        if self._echo is not None:
+            self._echo.skip(int(missing_ms * _PER_MS))
+        self._arrivals.clear()
+        self._arrivals.append((self._framer.n_samples, now_ms))
+
+    def _recorded_at(self, now_ms: float) -> int:
+        """The sample that the microphone records just now, by the chunk of the last seconds that was least delayed.
+
+        What was heard may lag behind by what waits to be heard, and differently with every reply.
+        """
+        recent = (end - at_ms * _PER_MS for end, at_ms in self._arrivals if at_ms > self._arrivals[-1][1] - RECENT_MS)
+        return int(max(recent) + now_ms * _PER_MS)
 
 
 def _as_it_is(frame: Frame) -> Cleaned:

@@ -158,7 +158,7 @@ class Session:
     async def next(self) -> ServerEvent | AudioFrame:
         """What to send next. Raises SessionClosed at the end."""
         item = await self._outbox.take()
-        self._listener.ear.notice(item)
+        self._listener.ear.notice(item, self._clock.now_ms())
         if isinstance(item, AudioFrame):
             metrics = self._speaker.sent(item)
             if metrics is not None:
@@ -249,7 +249,8 @@ class Session:
     def _open_turn(self) -> None:
         """The player has the floor."""
         self._speaker.discard()
-        self._is_turn_open = True
+        self._is_turn_open = self._listener.ear.has_floor = True
+        self._listener.ear.keep()  # a reply that ended just now let go of it
         self.state.n_turns += 1
         self._outbox.put(SpeechStarted(turn=self.state.n_turns))
         self._anticipation.read_opening(self._tasks)
@@ -264,7 +265,7 @@ class Session:
         if not self._speaker.heard_samples:
             reaction = "interrupt"  # what nobody has heard yet cannot be coughed over: the player just went on
         else:
-            reaction = react(Overlap(detector.speech_ms, detector.is_paused, self._overlap), self._turn_taking)
+            reaction = react(Overlap(detector.speech_ms, detector.silence_ms, self._overlap), self._turn_taking)
         match reaction:
             case "hush" if not self._speaker.is_hushed:
                 self._speaker.hush()
@@ -310,7 +311,7 @@ class Session:
         self._speaker.begin(heard, spoken_from, typed, last_input_ms)
 
     def _commit(self) -> None:
-        self._is_turn_open = False
+        self._is_turn_open = self._listener.ear.has_floor = False
         self._speaker.commit()
 
     def _on_reply_over(self) -> None:

@@ -191,8 +191,11 @@ class Speaker:
             self._outbox.drop_audio(reply.turn)
         text = timeline.told(self._deeds.is_kept, until)
         self._outbox.release_audio()
-        self._outbox.put(ReplyEnded(turn=reply.turn, reason=reason, text=text, n_samples=n_samples))
-        if self._unheard is not performance:
+        is_continued = self._unheard is performance
+        self._outbox.put(
+            ReplyEnded(turn=reply.turn, reason=reason, text=text, n_samples=n_samples, continued=is_continued)
+        )
+        if not is_continued:
             if text:
                 self._state.remember(Exchange(player=reply.player_text, npc=text))
             self._on_over()

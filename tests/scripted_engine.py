@@ -147,6 +147,11 @@ class ScriptedSession:
             put(ErrorEvent(code="stage-failed", message="llm: it failed", turn=turn))
             put(ReplyEnded(turn=turn, reason="failed", text="", n_samples=0))
             return
+        if text == "went on":
+            put(ReplyEnded(turn=turn, reason="interrupted", text="", n_samples=0, continued=True))
+            self._turn += 1
+            await self._answer(self._turn, "all of it")
+            return
         passage = PassageUsed(file="knowledge/village.md", heading="The well", text="It is deep.", score=0.7)
         put(PassagesEvent(turn=turn, passages=(passage,)))
         reply = f"You said: {text}"

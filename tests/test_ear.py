@@ -187,7 +187,7 @@ async def test_a_key_pressed_after_a_reply_that_was_heard_with_the_microphone_sh
     ear = Ear(AudioInput(), ScriptedVoiceActivity(), SETTINGS, 0, reply_rate_hz=16_000)
     await listen(ear, quiet(1000))
     hiss = (0.2 * np.random.default_rng(0).standard_normal(3 * 16_000)).astype(np.float32)
-    ear.notice(AudioFrame(REPLY, 1, 0, to_pcm(hiss)))
+    ear.notice(AudioFrame(REPLY, 1, 0, to_pcm(hiss)), 0)
     async for _ in ear.hear(to_pcm(loud(20)), 6000):
         pass
     for chunk in range(50):

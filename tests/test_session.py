@@ -291,9 +291,27 @@ async def test_a_player_who_goes_on_before_anything_was_heard_is_answered_to_bot
         assert talk.all(SpeechStopped), "the turn was taken to be over"
         await talk.play(speech.say("to buy a sword", 500), silence(1200))
         await talk.until(ReplyEnded, 2)
-        assert [ended.reason for ended in talk.all(ReplyEnded)] == ["interrupted", "done"]
+        assert [(ended.reason, ended.continued) for ended in talk.all(ReplyEnded)] == [
+            ("interrupted", True),
+            ("done", False),
+        ]
         assert talk.all(TranscriptEvent)[-1].text == "I would like to buy a sword"
         assert talk.session.state.exchanges == [Exchange("I would like to buy a sword", "Well then.")]
+
+
+@virtual_time
+async def test_so_is_one_who_broke_a_reply_off_and_then_paused_for_too_long() -> None:
+    speech = ScriptedSpeech()
+    llm = ScriptedLanguageModel(["One two three four five six seven eight nine ten."], prefill_ms=600)
+    engine = scripted_engine(speech, llm=llm)
+    async with Conversation(engine, "mira") as talk:
+        talk.tell(PlayerText(text="Count"))
+        await talk.until(AudioFrame)
+        await talk.play(silence(300), speech.say("no I would like", 900), silence(400))
+        await talk.play(speech.say("to buy a sword", 500), silence(1200))
+        await talk.until(ReplyEnded, 3)
+        assert [ended.continued for ended in talk.all(ReplyEnded)] == [False, True, False]
+        assert talk.session.state.exchanges[-1].player == "no I would like to buy a sword"
 
 
 @virtual_time

@@ -217,17 +217,22 @@ class NpcConnection:
         """Gather the next turn: the first that no earlier call has returned and whose end was not yet read.
 
         Returns when the reply was played to its end (as reported, or in real time) or
-        broken off, or already when all of it has arrived. Raises ServerRefused when the
-        server could not use something that it was sent, and ConnectionLost.
+        broken off, or already when all of it has arrived. One that the player went on
+        before, unheard, is left out: the next is gathered, which answers to everything.
+        Raises ServerRefused when the server could not use something that it was sent, and
+        ConnectionLost.
         """
         reply = Reply(self.ready.rate_hz, after_turn=self._collected_turn)
         async for event in self:
             if isinstance(event, ErrorEvent) and event.turn is None:
                 raise ServerRefused(event.code, event.message)
             reply.add(event)
-            if reply.is_over or (wait_until == "received" and reply.is_received):
-                self._collected_turn = max(self._collected_turn, reply.turn or 0)
+            if not (reply.is_over or (wait_until == "received" and reply.is_received)):
+                continue
+            self._collected_turn = max(self._collected_turn, reply.turn or 0)
+            if not reply.is_continued:
                 return reply
+            reply = Reply(self.ready.rate_hz, after_turn=self._collected_turn)
         raise ConnectionLost("the connection ended before the reply did")
 
     # The websocket

@@ -47,6 +47,8 @@ class Reply:
     metrics: TurnMetrics | None = None
     error: ErrorEvent | None = None
     ending: Literal["done", "interrupted", "failed", "unanswered"] | None = None
+    is_continued: bool = False
+    """The player went on before anything of it was heard: the next reply answers to everything."""
     _pcm: bytearray = field(default_factory=bytearray)
     _has_all_audio: bool = False
 
@@ -105,8 +107,9 @@ class Reply:
                 self.metrics = event
             case ErrorEvent():
                 self.error = event
-            case ReplyEnded(reason=reason, text=text):
+            case ReplyEnded(reason=reason, text=text, continued=continued):
                 self.text = text
                 self.ending = reason
+                self.is_continued = continued
             case _:
                 pass

@@ -100,6 +100,8 @@ async def _ask(
                     case ActionEvent(name=action, args=args):
                         given = ", ".join(f"{key}={value}" for key, value in args.items())
                         show("does", f"{action}({given})", "bold magenta")
+                    case ReplyEnded(continued=True):
+                        reply = Reply(npc.ready.rate_hz, after_turn=event.turn)
                     case ReplyEnded():
                         break
                     case _:

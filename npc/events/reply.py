@@ -102,3 +102,7 @@ class ReplyEnded(Event):
     reason: Literal["done", "interrupted", "failed"]
     text: str = Field(description="What was said; after an interruption, what was heard of it")
     n_samples: int
+    continued: bool = Field(
+        default=False,
+        description="The player went on before anything of it was heard: the next turn takes up the whole of it",
+    )

@@ -16,6 +16,8 @@ Reaction = Literal["go-on", "hush", "interrupt"]
 
 BACKCHANNEL_MS: Final = 700
 """A voice that lasts longer says more than "mm-hm"."""
+OVER_MS: Final = 250
+"""A shorter silence lies between two words, or within one: a reply that is taken up in it stumbles."""
 MAX_BACKCHANNEL_WORDS: Final = 3
 _AGREEING: Final = "ok okay yeah yep yes yup right sure good great nice wow cool really indeed exactly alright i see"
 _HUMMING: Final = "mm mmm mhm hm hmm huh uh uhm um ah aha oh ooh haha ha ugh ahem"
@@ -30,8 +32,8 @@ class Overlap:
 
     speech_ms: float
     """From its first sound to its last."""
-    is_over: bool = False
-    """It has paused."""
+    silence_ms: float = 0.0
+    """Since its last sound."""
     transcript: str | None = None
     """What was recognised of it so far; None while nothing was tried."""
 
@@ -43,11 +45,12 @@ def react(overlap: Overlap, settings: TurnTaking) -> Reaction:
     """
     if overlap.speech_ms < settings.barge_in_ms:
         return "go-on"
+    is_over = overlap.silence_ms >= OVER_MS
     if overlap.transcript is not None and _words(overlap.transcript):
         if not is_backchannel(overlap.transcript):
             return "interrupt"
-        return "go-on" if overlap.is_over else "hush"
-    if overlap.is_over:
+        return "go-on" if is_over else "hush"
+    if is_over:
         # It is over before its words are known: too short to be a sentence, or no speech at all.
         return "go-on" if overlap.transcript is not None or overlap.speech_ms < BACKCHANNEL_MS else "interrupt"
     return "interrupt" if overlap.speech_ms >= BACKCHANNEL_MS else "hush"

@@ -114,6 +114,11 @@ class TurnDetector:
         """From the start of the turn to its last sound; 0 outside a turn."""
         return _ms(self._speech_end - self._turn_start) if self.is_in_turn else 0.0
 
+    @property
+    def silence_ms(self) -> float:
+        """Since the last sound of a turn that has paused; 0 while it is spoken, and outside a turn."""
+        return self._silence_ms() if self.is_paused else 0.0
+
     def push(self, probability: float, n_samples: int) -> tuple[DetectorEvent, ...]:
         """The next frame, `n_samples` long."""
         frame_start = self._n_heard

@@ -199,7 +199,13 @@ async def test_no_reply_in_fifty_interrupts_itself_by_its_echo(
 
 @pytest.mark.real
 @pytest.mark.parametrize(
-    ("level_db", "room"), [(-12, Room(80)), (-30, Room(300, jitter_ms=15)), (-20, Room(120, reverberation_s=0.4))]
+    ("level_db", "room"),
+    [
+        (-12, Room(80)),
+        (-30, Room(300, jitter_ms=15)),
+        (-20, Room(120, reverberation_s=0.4)),
+        (-20, Room(180, jitter_ms=120)),
+    ],
 )
 async def test_nor_does_it_at_other_levels_and_in_other_rooms(
     models: ModelStore, replies: list[Samples], people: list[Samples], level_db: float, room: Room

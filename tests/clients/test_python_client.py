@@ -50,6 +50,13 @@ async def test_a_typed_turn_gives_text_actions_passages_audio_and_metrics(url):
     assert reply.ending == "done"
 
 
+async def test_a_reply_that_the_player_went_on_before_is_not_taken_for_the_answer(url):
+    async with connect(url, character="mira") as npc:
+        await npc.say("went on")
+        reply = await npc.reply()
+    assert (reply.turn, reply.text) == (2, "You said: all of it")
+
+
 @pytest.mark.parametrize(("rate_hz", "channels"), [(8000, 1), (16000, 1), (24000, 2), (44100, 1), (48000, 2)])
 async def test_a_recording_arrives_whole_in_every_format(url, engine, rate_hz, channels):
     audio = np.linspace(-1, 1, rate_hz, dtype=np.float32)

@@ -5,13 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from npc.config import TurnTaking
-from npc.turntaking.barge_in import BACKCHANNEL_MS, Overlap, Reaction, is_backchannel, react
+from npc.turntaking.barge_in import BACKCHANNEL_MS, OVER_MS, Overlap, Reaction, is_backchannel, react
 
 SETTINGS = TurnTaking()
 
 
-def reaction(speech_ms: float, transcript: str | None = None, is_over: bool = False) -> Reaction:
-    return react(Overlap(speech_ms, is_over, transcript), SETTINGS)
+def reaction(
+    speech_ms: float, transcript: str | None = None, is_over: bool = False, silence_ms: float = OVER_MS
+) -> Reaction:
+    return react(Overlap(speech_ms, silence_ms if is_over else 0, transcript), SETTINGS)
 
 
 def test_a_click_changes_nothing() -> None:
@@ -65,3 +67,9 @@ def test_the_longer_a_voice_lasts_the_firmer_the_reaction(speech_ms: float, tran
     assert order.index(now) <= order.index(later)
     if transcript is None:
         assert order.index(reaction(speech_ms)) >= order.index(reaction(speech_ms, is_over=True))
+
+
+@pytest.mark.parametrize("said", [None, "", "okay"])
+def test_a_reply_is_not_taken_up_between_two_words(said: str | None) -> None:
+    assert reaction(300, said, is_over=True, silence_ms=OVER_MS - 1) == "hush"
+    assert reaction(300, said, is_over=True) == "go-on"

@@ -38,6 +38,8 @@ class TurnTaking(_Section):
     """Judge a pause by how the voice sounds, too, and not by the words alone: a model more, on a thread of its own."""
     speculates: bool = True
     """Begin the reply at a pause, before the turn is surely over; else only recognition is begun."""
+    speculates_beside: Positive = 2
+    """Nor is more begun while so many replies, to whomever, are due and still being made. Two suits two cores."""
     eagerness: Annotated[float, Field(ge=0, le=1)] = 0.5
     """How soon a pause is taken for the end of the turn: 0 lets people think, 1 risks to cut them off."""
     min_endpoint_ms: Positive = 80

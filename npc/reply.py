@@ -66,6 +66,7 @@ class Reply:
         self.is_eager = is_eager
         self.player_text = ""
         """What is answered; empty until it was recognised, and where nothing was said."""
+        self._is_made = False
         self._company = company
         self._curtain = Curtain(company.outbox)
         self._writer = Writer(company.character, company.stages.llm, trace, company.settings.llm.reply_words)
@@ -77,6 +78,8 @@ class Reply:
 
     def commit(self) -> None:
         """The turn is over: what is ready leaves now, the rest as it comes."""
+        if not self._is_made:
+            self._company.stages.demand.add(self)
         self._curtain.rise()
 
     async def run(self, heard: Heard | None, typed: str = "") -> None:
@@ -85,6 +88,13 @@ class Reply:
         One that is not eager goes no further than to understand before it is committed. Raises StageError when a
         stage fails.
         """
+        try:
+            await self._make(heard, typed)
+        finally:
+            self._is_made = True
+            self._company.stages.demand.discard(self)
+
+    async def _make(self, heard: Heard | None, typed: str) -> None:
         said = "" if heard is None else await self._recognise(heard)
         if not self.is_eager:
             await self._curtain.wait()

@@ -25,7 +25,7 @@ class Speaker:
 
     def __init__(self, company: Company, tasks: asyncio.TaskGroup, on_over: Callable[[], None]) -> None:
         self._company = company
-        self._is_eager = company.character.turn_taking(company.settings.turn_taking).speculates
+        self._turn_taking = company.character.turn_taking(company.settings.turn_taking)
         self._state = company.state
         self._outbox = company.outbox
         self._deeds = company.deeds
@@ -54,6 +54,11 @@ class Speaker:
         return self._performance is not None and self._performance.is_hushed
 
     @property
+    def _may_speculate(self) -> bool:
+        settings = self._turn_taking
+        return settings.speculates and len(self._company.stages.demand) < settings.speculates_beside
+
+    @property
     def heard_samples(self) -> int:
         """Of the reply that is playing."""
         return 0 if self._performance is None else self._performance.heard_samples
@@ -71,7 +76,7 @@ class Speaker:
         trace = Trace(self._company.clock, last_input_ms)
         if spoken_from is not None:
             trace.add("vad", 0, trace.now_ms())
-        reply = Reply(self._company, trace, is_eager=self._is_eager)
+        reply = Reply(self._company, trace, is_eager=self._may_speculate)
         self._performance = Performance(
             reply,
             self._tasks.create_task(self._perform(reply, heard, typed)),

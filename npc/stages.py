@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
+from npc.demand import Demand
 from npc.turn import (
     ChatMessage,
     GenerationEnd,
@@ -113,3 +114,4 @@ class Stages:
     synthesiser: Synthesiser
     end_of_turn: EndOfTurn | None = None
     thought: Thought = field(default_factory=Inline)
+    demand: Demand = field(default_factory=Demand)

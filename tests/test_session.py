@@ -1,6 +1,7 @@
 """Conversations on virtual time, with scripted stages: who has the floor, what leaves when, what is remembered."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from typing import Any
 
 import numpy as np
@@ -251,6 +252,27 @@ async def test_without_speculation_the_reply_is_begun_when_the_turn_is_over() ->
         speculation = talk.the(TurnMetrics).speculation
         assert speculation is not None
         assert speculation.saved_ms == 0
+
+
+@virtual_time
+async def test_speculation_gives_way_to_replies_that_are_due() -> None:
+    assert await _was_begun_ahead(beside=1)
+    assert not await _was_begun_ahead(beside=2)
+
+
+async def _was_begun_ahead(beside: int) -> bool:
+    """Whether a reply was begun before its turn was over, while `beside` others were due."""
+    speech = ScriptedSpeech()
+    engine = scripted_engine(speech, llm=ScriptedLanguageModel(["Yes."], prefill_ms=1500), settings=_settings(900))
+    async with AsyncExitStack() as stack:
+        for _ in range(beside):
+            other = await stack.enter_async_context(Conversation(engine, "mira"))
+            other.tell(PlayerText(text="Well?"))
+        talk = await stack.enter_async_context(Conversation(engine, "mira"))
+        await talk.play(speech.say("Are you there", 600), silence(3000))
+        await talk.until(ReplyEnded)
+        spans = {span.name: span for span in talk.the(TurnMetrics).spans}
+        return spans["retrieve"].start_ms < spans["endpoint"].end_ms
 
 
 @virtual_time

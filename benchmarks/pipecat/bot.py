@@ -48,7 +48,7 @@ class Asked:
     """A folder with the CTranslate2 weights."""
     llm_url: str
     messages: list[dict[str, str]]
-    """What every conversation begins with: who the character is."""
+    """What every conversation begins with: the system's, and examples."""
     sampling: dict[str, float]
     """temperature, top_p, max_tokens, repeat_penalty."""
 
@@ -116,6 +116,7 @@ def build(asked: Asked) -> tuple[PipelineWorker, SingleClientWebsocketServerTran
         port=asked.port,
     )
     stt = WhisperSTTService(device="cpu", compute_type="int8", settings=WhisperSTTService.Settings(model=asked.whisper))
+    instruction, *examples = asked.messages
     sampling = dict(asked.sampling)
     extra = {"extra_body": {"repeat_penalty": sampling.pop("repeat_penalty")}}
     llm = OpenAILLMService(
@@ -123,6 +124,7 @@ def build(asked: Asked) -> tuple[PipelineWorker, SingleClientWebsocketServerTran
         base_url=asked.llm_url,
         settings=OpenAILLMService.Settings(
             model="npc",
+            system_instruction=instruction["content"],
             temperature=sampling["temperature"],
             top_p=sampling["top_p"],
             max_tokens=int(sampling["max_tokens"]),
@@ -132,14 +134,14 @@ def build(asked: Asked) -> tuple[PipelineWorker, SingleClientWebsocketServerTran
     voice = Hibari()
     voice("Warm up.")
     tts = HibariTTSService(voice)
-    context = LLMContext(list(asked.messages))
+    context = LLMContext(list(examples))
     user, assistant = LLMContextAggregatorPair(
         context, user_params=LLMUserAggregatorParams(vad_analyzer=SileroVADAnalyzer())
     )
 
     @transport.event_handler("on_client_connected")
     async def begin(*_: Any) -> None:
-        context.set_messages(list(asked.messages))
+        context.set_messages(list(examples))
 
     @transport.event_handler("on_websocket_ready")
     async def tell(*_: Any) -> None:

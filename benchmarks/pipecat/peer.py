@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
 from npc.cli.turn_player import PATIENCE_MS, Microphone, speaking
@@ -58,14 +59,16 @@ async def served(
     python: Path, gguf: Path, whisper: Path, messages: Sequence[ChatMessage], sampling: Sampling
 ) -> AsyncIterator[str]:
     """The address of an agent that has loaded its models and read its prompt. Raises ConfigError."""
-    async with _program(python, "language_model.py", str(gguf), str(N_THREADS)) as (address, _):
+    async with _program(python, "language_model.py", str(gguf), str(N_THREADS)) as address:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
+        told = [{"role": message.role, "content": message.content} for message in messages]
+        await _read_prompt(address, told)
         asked = {
             "port": port,
             "whisper": str(whisper),
             "llm_url": f"{address}/v1",
-            "messages": [{"role": message.role, "content": message.content} for message in messages],
+            "messages": told,
             "sampling": {
                 "temperature": sampling.temperature,
                 "top_p": sampling.top_p,
@@ -77,10 +80,17 @@ async def served(
             yield f"ws://127.0.0.1:{port}"
 
 
+async def _read_prompt(address: str, messages: Sequence[Mapping[str, str]]) -> None:
+    """So that it lies in llama.cpp's cache, as the engine has read it when it is ready."""
+    async with httpx.AsyncClient(timeout=120) as client:
+        body = {"messages": [*messages, {"role": "user", "content": "Hello."}], "max_tokens": 1}
+        (await client.post(f"{address}/v1/chat/completions", json=body)).raise_for_status()
+
+
 @asynccontextmanager
 async def _program(
     python: Path, name: str, *arguments: str, asked: Mapping[str, Any] | None = None
-) -> AsyncIterator[tuple[str, asyncio.subprocess.Process]]:
+) -> AsyncIterator[str]:
     """A program of this folder, and the line with which it says that it is ready; it ends when its stdin does."""
     process = await asyncio.create_subprocess_exec(
         python, HERE / name, *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
@@ -94,7 +104,7 @@ async def _program(
         line = await process.stdout.readline()
         if not line:
             raise ConfigError(f"{name} did not start; what it said is above")
-        yield line.decode().strip(), process
+        yield line.decode().strip()
     finally:
         process.stdin.close()
         try:

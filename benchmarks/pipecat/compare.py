@@ -47,11 +47,12 @@ def main(
     seed: Annotated[int, typer.Option(help="Of the order, and of where the pauses are, and how long.")] = 0,
     character: Annotated[str, typer.Option(help="Who is spoken to.")] = "smith",
     config: Annotated[Path | None, typer.Option(help="The engine's settings, instead of ./npc.toml.")] = None,
+    llm_threads: Annotated[int, typer.Option(min=1, help="Of llama.cpp; the engine's are in its settings.")] = 2,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Speak the same turns to the engine and to pipecat: voice to voice, false cutoffs, and the ratio."""
     console = Console(stderr=True, highlight=False)
-    hosting.run(_compare(turns, recordings, seed, character, config, as_json, console), console)
+    hosting.run(_compare(turns, recordings, seed, character, config, llm_threads, as_json, console), console)
 
 
 async def _compare(
@@ -60,6 +61,7 @@ async def _compare(
     seed: int,
     character: str,
     config: Path | None,
+    llm_threads: int,
     as_json: bool,
     console: Console,
 ) -> None:
@@ -71,13 +73,17 @@ async def _compare(
     prompt = stable_messages(person, person.scene)
     chosen = await spoken(n_turns, recordings, seed)
     async with turn_servers([{}], config) as [ours]:
-        async with peer.served(python, weights, whisper, prompt, person.sampling) as theirs:
+        async with peer.served(python, weights, llm_threads, whisper, prompt, person.sampling) as theirs:
             played, stages = await _play(ours, theirs, chosen, character, console)
     summaries = {name: summarise_turns(each) for name, each in played.items()}
     ratios = _ratios(played)
     ended_ms = {name: percentiles([turn[name] for turn in stages if name in turn]) for name in _names(stages)}
     if as_json:
-        print(json.dumps({**summaries, "ratios": ratios, "pipecat_stages_ended_ms": ended_ms}))
+        print(
+            json.dumps(
+                {**summaries, "ratios": ratios, "pipecat_stages_ended_ms": ended_ms, "pipecat_turns_ended_ms": stages}
+            )
+        )
         return
     shown = Console(highlight=False)
     shown.print(_table(summaries))

@@ -32,8 +32,7 @@ STAGES = {
     "bot-started-speaking": "speaks",
 }
 """What its events say has just been reached; each turn keeps the last of a kind."""
-N_THREADS = 2
-"""Of llama.cpp: nothing else of pipecat's works while the reply is written."""
+_LISTEN_S = 3.0
 _HUSH_S = 0.5
 
 Message = bytes | dict[str, Any]
@@ -56,10 +55,10 @@ def environment(folder: Path) -> Path:
 
 @asynccontextmanager
 async def served(
-    python: Path, gguf: Path, whisper: Path, messages: Sequence[ChatMessage], sampling: Sampling
+    python: Path, gguf: Path, n_threads: int, whisper: Path, messages: Sequence[ChatMessage], sampling: Sampling
 ) -> AsyncIterator[str]:
     """The address of an agent that has loaded its models and read its prompt. Raises ConfigError."""
-    async with _program(python, "language_model.py", str(gguf), str(N_THREADS)) as address:
+    async with _program(python, "language_model.py", str(gguf), str(n_threads)) as address:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         told = [{"role": message.role, "content": message.content} for message in messages]
@@ -134,14 +133,21 @@ class Conversation:
     async def send_audio(self, audio: Samples) -> None:
         await self._socket.send(to_pcm(audio))
 
+    async def hear_out(self) -> None:
+        """Let the reply be spoken, as far as anybody waits for that, so that pipecat remembers what it said."""
+        await self._until("bot-stopped-speaking", _LISTEN_S)
+
     async def hush(self) -> None:
         """Break the reply off, and forget what was said until then."""
         await self._socket.send("hush")
+        await self._until("interrupted", _HUSH_S)
+
+    async def _until(self, kind: str, at_most_s: float) -> None:
         try:
-            async with asyncio.timeout(_HUSH_S):
+            async with asyncio.timeout(at_most_s):
                 while True:
                     _, message = await self.next()
-                    if isinstance(message, dict) and message["type"] == "interrupted":
+                    if isinstance(message, dict) and message["type"] == kind:
                         return
         except TimeoutError:
             pass
@@ -160,7 +166,7 @@ async def conversation(url: str, clock: Clock) -> AsyncIterator[Conversation]:
 
 
 async def play_turn(bot: Conversation, turn: SpokenTurn, noise_db: float, clock: Clock) -> tuple[PlayedTurn, Stages]:
-    """Speak, and listen until the reply can be heard, as npc.cli.turn_player does; then break it off.
+    """Speak, and listen until the reply can be heard, as npc.cli.turn_player does with the engine.
 
     A reply of which anything arrives before the last word cuts the player off.
     """
@@ -190,6 +196,8 @@ async def play_turn(bot: Conversation, turn: SpokenTurn, noise_db: float, clock:
                             pass
         except TimeoutError:
             pass
+        if arrivals:
+            await bot.hear_out()
         await bot.hush()
     played = PlayedTurn(turn.group, noise_db, turn.script.words, len(turn.pauses), is_cut_off, " ".join(heard))
     first_ms = audible_ms(arrivals, RATE_HZ)

@@ -42,13 +42,19 @@ Stages = dict[str, float]
 
 
 def environment(folder: Path) -> Path:
-    """The interpreter of an environment with requirements.txt in it, made in `folder` where it is not there yet."""
+    """The interpreter of an environment with requirements.txt in it, made in `folder` where it is not there yet.
+
+    Raises ConfigError where pip does not get it.
+    """
     python, stamp = folder / "bin" / "python", folder / "requirements.txt"
     wanted = (HERE / "requirements.txt").read_text("utf-8")
     if not stamp.exists() or stamp.read_text("utf-8") != wanted:
-        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        command = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r")
-        subprocess.run([*command, HERE / "requirements.txt"], check=True)
+        install = (python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r")
+        try:
+            subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+            subprocess.run([*install, HERE / "requirements.txt"], check=True)
+        except subprocess.CalledProcessError as error:
+            raise ConfigError(f"{folder}: pipecat's environment was not made ({error}); pip says above why") from error
         stamp.write_text(wanted, "utf-8")
     return python
 

@@ -174,25 +174,27 @@ async def conversation(url: str, clock: Clock) -> AsyncIterator[Conversation]:
 async def play_turn(bot: Conversation, turn: SpokenTurn, noise_db: float, clock: Clock) -> tuple[PlayedTurn, Stages]:
     """Speak, and listen until the reply can be heard, as npc.cli.turn_player does with the engine.
 
-    A reply of which anything arrives before the last word cuts the player off.
+    A reply cuts the player off where it began before the last word, and was heard: what pipecat itself breaks off
+    while it is still silent is none.
     """
     await bot.hush()  # what it said unasked since the last turn
     microphone = Microphone(bot, turn.audio, clock)  # which asks for nothing but send_audio
     end_ms = microphone.heard_at_ms(turn.end_sample)
-    arrivals: list[tuple[float, Samples]] = []
+    reply: list[tuple[float, Samples]] = []
     stages: Stages = {}
     heard: list[str] = []
     is_cut_off = False
     async with speaking(microphone):
         try:
             async with asyncio.timeout((end_ms + PATIENCE_MS - clock.now_ms()) / 1000):
-                while audible_ms(arrivals, RATE_HZ) is None:
+                while clock.now_ms() < end_ms or audible_ms(reply, RATE_HZ) is None:
                     now_ms, message = await bot.next()
                     match message:
-                        case bytes() if now_ms < end_ms:
-                            is_cut_off = True
                         case bytes():
-                            arrivals.append((now_ms, from_pcm(message)))
+                            reply.append((now_ms, from_pcm(message)))
+                            is_cut_off |= reply[0][0] < end_ms and audible_ms(reply, RATE_HZ) is not None
+                        case {"type": "interrupted"}:
+                            reply.clear()
                         case {"type": "user-transcription", "data": {"text": text, "final": True}}:
                             heard.append(text.strip())
                             stages["recognised"] = now_ms - end_ms
@@ -202,11 +204,11 @@ async def play_turn(bot: Conversation, turn: SpokenTurn, noise_db: float, clock:
                             pass
         except TimeoutError:
             pass
-        if arrivals:
+        if reply:
             await bot.hear_out()
         await bot.hush()
     played = PlayedTurn(turn.group, noise_db, turn.script.words, len(turn.pauses), is_cut_off, " ".join(heard))
-    first_ms = audible_ms(arrivals, RATE_HZ)
+    first_ms = audible_ms(reply, RATE_HZ)
     if is_cut_off or first_ms is None:
         return played, stages
-    return replace(played, arrived_ms=arrivals[0][0] - end_ms, voice_to_voice_ms=first_ms - end_ms), stages
+    return replace(played, arrived_ms=reply[0][0] - end_ms, voice_to_voice_ms=first_ms - end_ms), stages

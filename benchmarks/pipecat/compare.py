@@ -35,6 +35,7 @@ from npc.profile.turns import PlayedTurn, summarise_turns
 from npc.turntaking.material import SpokenTurn
 
 OURS, THEIRS = "npc", "pipecat"
+WITH_THE_WORDS_MS = 200
 BUILD = Path(__file__).parents[2] / "build" / "pipecat"
 
 Chosen = Sequence[tuple[SpokenTurn, float]]
@@ -76,7 +77,7 @@ async def _compare(
         async with peer.served(python, weights, llm_threads, whisper, prompt, person.sampling) as theirs:
             played, stages = await _play(ours, theirs, chosen, character, console)
     summaries = {name: summarise_turns(each) for name, each in played.items()}
-    ratios = _ratios(played)
+    ratios = _ratios(played, stages)
     ended_ms = {name: percentiles([turn[name] for turn in stages if name in turn]) for name in _names(stages)}
     if as_json:
         print(
@@ -118,21 +119,29 @@ async def _play(
     return {name: each[1:] for name, each in played.items()}, stages[1:]
 
 
-def _ratios(played: Mapping[str, Sequence[PlayedTurn]]) -> dict[str, float | None]:
-    """pipecat's median over the engine's; in the last one the silence that begins its voice's audio is forgiven."""
+def _ratios(played: Mapping[str, Sequence[PlayedTurn]], stages: Sequence[peer.Stages]) -> dict[str, float | None]:
+    """pipecat's median over the engine's."""
     pairs = [
-        (one, other)
-        for one, other in zip(played[OURS], played[THEIRS], strict=True)
+        (one.voice_to_voice_ms, other.voice_to_voice_ms, other.arrived_ms, _is_sure(told))
+        for one, other, told in zip(played[OURS], played[THEIRS], stages, strict=True)
         if one.voice_to_voice_ms is not None and other.voice_to_voice_ms is not None
     ]
-    voiced = {name: [turn.voice_to_voice_ms for turn in each] for name, each in played.items()}
-    both = [(one.voice_to_voice_ms, other.voice_to_voice_ms) for one, other in pairs]
-    arrived = [(one.voice_to_voice_ms, other.arrived_ms) for one, other in pairs]
+    all_ours, all_theirs = ([turn.voice_to_voice_ms for turn in played[name]] for name in (OURS, THEIRS))
+    ours, theirs = [ms for ms, *_ in pairs], [ms for _, ms, *_ in pairs]
+    sure = [pair for pair in pairs if pair[-1]]
     return {
-        "ratio of medians": _ratio(voiced[OURS], voiced[THEIRS]),
-        "over turns that both answered": _ratio(*zip(*both, strict=True)) if both else None,
-        "and to pipecat's first frame, audible or not": _ratio(*zip(*arrived, strict=True)) if arrived else None,
+        "ratio of medians": _ratio(all_ours, all_theirs),
+        "over turns that both answered": _ratio(ours, theirs),
+        f"over the {len(sure)} of these that Smart Turn found finished": _ratio(
+            [ms for ms, *_ in sure], [ms for _, ms, *_ in sure]
+        ),
+        "to pipecat's first frame, audible or not": _ratio(ours, [ms for *_, ms, _ in pairs]),
     }
+
+
+def _is_sure(stages: peer.Stages) -> bool:
+    """Whether pipecat's turn ended with its words, and not with the time that it leaves to who may go on."""
+    return stages.get("turn over", float("inf")) - stages.get("recognised", 0.0) < WITH_THE_WORDS_MS
 
 
 def _ratio(ours: Sequence[float | None], theirs: Sequence[float | None]) -> float | None:
@@ -147,8 +156,8 @@ def _names(stages: Sequence[peer.Stages]) -> list[str]:
 
 def _table(summaries: Mapping[str, Mapping[str, Any]]) -> Table:
     first = summaries[OURS]
-    title = f"{first['n_turns']} turns, {first['n_with_pauses']} of them with pauses of 0.1 to 1.5 s"
-    table = Table(title=title, box=None, pad_edge=False, header_style="dim")
+    caption = f"{first['n_turns']} turns, {first['n_with_pauses']} with pauses"
+    table = Table(title=caption, box=None, pad_edge=False, header_style="dim")
     for heading in ("", "p50 ms", "p95", "cut off", "missed"):
         table.add_column(heading, justify="right" if heading else "left")
     for name, summary in summaries.items():

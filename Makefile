@@ -3,7 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-SOURCES := npc server clients actions characters tests setup.py
+SOURCES := npc server clients actions characters tests benchmarks setup.py
 
 .PHONY: demo test check install dev clean
 .DEFAULT_GOAL := demo

@@ -178,7 +178,7 @@ async def play_turn(bot: Conversation, turn: SpokenTurn, noise_db: float, clock:
     while it is still silent is none.
     """
     await bot.hush()  # what it said unasked since the last turn
-    microphone = Microphone(bot, turn.audio, clock)  # which asks for nothing but send_audio
+    microphone = Microphone(bot, turn.audio, clock)
     end_ms = microphone.heard_at_ms(turn.end_sample)
     reply: list[tuple[float, Samples]] = []
     stages: Stages = {}

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
@@ -21,11 +22,17 @@ PATIENCE_MS = 5000
 _PER_MS = HEARING_RATE_HZ // 1000
 
 
+class Listening(Protocol):
+    """Whoever is spoken to."""
+
+    async def send_audio(self, audio: Samples) -> None: ...
+
+
 class Microphone:
     """Sends `audio` [n] at 16 kHz, and then its last second again and again, each sample as late as it is spoken."""
 
-    def __init__(self, npc: NpcConnection, audio: Samples, clock: Clock) -> None:
-        self._npc = npc
+    def __init__(self, listener: Listening, audio: Samples, clock: Clock) -> None:
+        self._listener = listener
         self._audio = audio
         self._clock = clock
         self.start_ms = clock.now_ms()
@@ -39,7 +46,7 @@ class Microphone:
         at = 0
         while True:
             await asyncio.sleep(max(self.heard_at_ms(at + step) - self._clock.now_ms(), 0) / 1000)
-            await self._npc.send_audio(self._frame(at, step))
+            await self._listener.send_audio(self._frame(at, step))
             at += step
 
     def _frame(self, at: int, n: int) -> Samples:

@@ -1,9 +1,9 @@
-"""The ends of what may happen at a microphone, as scripted conversations; noise and music through the real model."""
+"""The ends of what may happen at a microphone: scripted conversations; voices, noise, music through the real model."""
 
 import numpy as np
 import pytest
 
-from npc.asr.material import is_installed, spoken
+from npc.asr.material import SENTENCES, is_installed, spoken
 from npc.audio import FRAME_SAMPLES
 from npc.config import TurnTaking
 from npc.models import ModelStore
@@ -168,9 +168,9 @@ def music(seconds: float, level: float) -> Samples:
     return (level * made / np.abs(made).max()).astype(np.float32)
 
 
-async def listen(models: ModelStore, audio: Samples) -> list[DetectorEvent]:
+async def listen(models: ModelStore, audio: Samples, endpoint_ms: int = 200) -> list[DetectorEvent]:
     vad = SileroVoiceActivity.load(models.ensure("silero-vad"))
-    stream, detector = vad.open(), TurnDetector(TurnTaking())
+    stream, detector = vad.open(), TurnDetector(TurnTaking(endpoint_ms=endpoint_ms))
     events: list[DetectorEvent] = []
     for at in range(0, len(audio) - FRAME_SAMPLES + 1, FRAME_SAMPLES):
         events += detector.push(await stream.push(audio[at : at + FRAME_SAMPLES]), FRAME_SAMPLES)
@@ -205,3 +205,49 @@ async def test_a_player_is_heard_over_noise_and_music(models: ModelStore) -> Non
         assert isinstance(ended, TurnEnded)
         assert started.speech_start_sample == pytest.approx(16_000, abs=4_800)
         assert ended.speech_end_sample == pytest.approx(16_000 + len(voice), abs=8_000)
+
+
+def speech(*sentences: str) -> list[Samples]:
+    if not is_installed("flite slt"):
+        pytest.skip("flite is not installed")
+    return [spoken("flite slt", sentence) for sentence in sentences]
+
+
+@pytest.mark.real
+async def test_two_minutes_of_a_voice_with_short_breaths_are_one_turn_from_its_first_word_to_its_last(
+    models: ModelStore,
+) -> None:
+    sentences = speech(*SENTENCES[:20])
+    breath = noise(0.1, 1, 1e-3)  # each sentence has a silence of its own at both ends
+    said = np.concatenate([part for sentence in sentences * 3 for part in (sentence, breath)])[: 118 * 16_000]
+    events = await listen(models, np.concatenate((noise(1, 1, 1e-3), said, noise(3, 1, 1e-3))), endpoint_ms=1000)
+    assert [type(event) for event in events if not isinstance(event, Paused | Resumed)] == [TurnStarted, TurnEnded]
+    assert events[0].speech_start_sample == pytest.approx(16_000, abs=8_000)  # type: ignore[union-attr]
+    assert events[-1].speech_end_sample == pytest.approx(16_000 + len(said), abs=8_000)  # type: ignore[union-attr]
+
+
+@pytest.mark.real
+async def test_after_an_hour_of_a_silent_room_the_first_word_is_heard(models: ModelStore) -> None:
+    [greeting] = speech("Good morning, is anybody here?")
+    minute = noise(60, 1, 1e-3)
+    vad = SileroVoiceActivity.load(models.ensure("silero-vad"))
+    stream, detector = vad.open(), TurnDetector(TurnTaking())
+    for _ in range(60):
+        for frame in minute.reshape(-1, FRAME_SAMPLES):
+            assert not detector.push(await stream.push(frame), FRAME_SAMPLES)
+    events: list[DetectorEvent] = []
+    audio = np.concatenate((greeting, minute[: 2 * 16_000]))
+    for at in range(0, len(audio) - FRAME_SAMPLES + 1, FRAME_SAMPLES):
+        events += detector.push(await stream.push(audio[at : at + FRAME_SAMPLES]), FRAME_SAMPLES)
+    vad.close()
+    assert isinstance(events[0], TurnStarted)
+    assert isinstance(events[-1], TurnEnded)
+    assert events[0].speech_start_sample == pytest.approx(3600 * 16_000, abs=8_000)
+
+
+@pytest.mark.real
+async def test_two_utterances_in_quick_succession_are_told_apart(models: ModelStore) -> None:
+    first, second = speech("How much is it?", "And who are you?")
+    events = await listen(models, np.concatenate((first, noise(0.6, 1, 1e-3), second, noise(2, 1, 1e-3))))
+    kinds = [type(event) for event in events if isinstance(event, TurnStarted | TurnEnded)]
+    assert kinds == [TurnStarted, TurnEnded] * 2

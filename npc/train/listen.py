@@ -1,6 +1,12 @@
-"""Speaks authored utterances in every voice, with noise and by telephone, and writes down what the recogniser hears."""
+"""Speaks authored utterances in many voices, with noise and by telephone, and writes down what the recogniser hears.
+
+Three synthesisers, so that no voice's habits are learnt: the engine's own in
+all its voices, and flite and espeak-ng where they are installed.
+"""
 
 import asyncio
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import aclosing
 from random import Random
@@ -16,17 +22,22 @@ from npc.train.generate import examples
 from npc.tts.hibari import HibariSynthesiser
 from npc.turn import HEARING_RATE_HZ, Samples, Voice
 
-NOISE_DB = (40.0, 20.0, 12.0, 8.0)
+NOISE_DB = (40.0, 20.0, 12.0, 8.0, 5.0)
 """Signal over noise."""
+OTHER_SHARE = 0.3
+"""Of utterances that another synthesiser speaks, where one is installed."""
+TELEPHONE_SHARE = 0.15
+_FLITE = ("kal16", "awb", "rms", "slt")
+_ESPEAK = ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp")
 
 
 def spoken_utterances(n: int, seed: int) -> list[str]:
     """What players say in examples of this seed, each once."""
     found: dict[str, None] = {}
     for example in examples(load_corpus(), 4 * n, seed):
-        found.setdefault(example.messages[-1].content.splitlines()[-1])
-        if len(found) == n:
-            break
+        for line in (message.content.splitlines()[-1] for message in example.messages if message.role == "user"):
+            if not line.startswith("(") and len(found) < n:
+                found.setdefault(line)
     return list(found)
 
 
@@ -35,17 +46,24 @@ def pairs_heard(n: int, seed: int) -> Iterator[tuple[str, str]]:
     yield from hear(spoken_utterances(n, seed), seed)
 
 
-def hear(texts: list[str], seed: int) -> Iterator[tuple[str, str]]:
+def hear(texts: list[str], seed: int, noise_db: tuple[float, ...] = NOISE_DB) -> Iterator[tuple[str, str]]:
     store = ModelStore()
     settings = Recognition()
     recogniser = WhisperRecogniser.load(store.ensure(settings.model), settings)
     synthesiser = HibariSynthesiser.load(Speaking())
     random, noise = Random(seed), np.random.default_rng(seed)
     voices = sorted(synthesiser.voices)
+    others = [name for name in ("flite", "espeak-ng") if shutil.which(name)]
     with asyncio.Runner() as runner:
         for text in texts:
-            audio = runner.run(_speak(synthesiser, text, Voice(random.choice(voices), speed=random.uniform(0.9, 1.25))))
-            audio = _degraded(audio, random.choice(NOISE_DB), noise)
+            speed = random.uniform(0.9, 1.25)
+            if others and random.random() < OTHER_SHARE:
+                audio = _spoken_by(random.choice(others), text, speed, random)
+            else:
+                audio = runner.run(_speak(synthesiser, text, Voice(random.choice(voices), speed=speed)))
+            if random.random() < TELEPHONE_SHARE:
+                audio = _by_telephone(audio)
+            audio = _degraded(audio, random.choice(noise_db), noise, is_pink=random.random() < 0.4)
             heard = runner.run(recogniser.transcribe(audio, is_final=True))
             yield text, heard.text
 
@@ -60,6 +78,33 @@ async def _speak(synthesiser: HibariSynthesiser, text: str, voice: Voice) -> Sam
     return resample(np.concatenate(parts), synthesiser.rate_hz, HEARING_RATE_HZ)
 
 
-def _degraded(audio: Samples, decibels: float, noise: np.random.Generator) -> Samples:
+def _spoken_by(program: str, text: str, speed: float, random: Random) -> Samples:
+    """By a synthesiser of the system, which writes a WAV file to its standard output."""
+    if program == "flite":
+        stretch = f"duration_stretch={1 / speed:.2f}"
+        command = ["flite", "-voice", random.choice(_FLITE), "--setf", stretch, "-t", text, "-o", "/dev/stdout"]
+    else:
+        command = ["espeak-ng", "-v", random.choice(_ESPEAK), "-s", str(round(160 * speed)), "--stdout", text]
+    wav = subprocess.run(command, check=True, capture_output=True).stdout
+    # Both write a length of zero or nonsense into the header of a pipe, so the samples are taken as they are.
+    rate_hz = int.from_bytes(wav[24:28], "little")
+    audio = np.frombuffer(wav[44 : 44 + (len(wav) - 44) // 2 * 2], "<i2").astype(np.float32) / 32768
+    return resample(audio, rate_hz, HEARING_RATE_HZ)
+
+
+def _by_telephone(audio: Samples) -> Samples:
+    """300 to 3,400 Hz."""
+    spectrum = np.fft.rfft(audio)
+    hz = np.fft.rfftfreq(len(audio), 1 / HEARING_RATE_HZ)
+    spectrum[(hz < 300) | (hz > 3400)] = 0
+    return np.fft.irfft(spectrum, len(audio)).astype(np.float32)
+
+
+def _degraded(audio: Samples, decibels: float, noise: np.random.Generator, is_pink: bool) -> Samples:
+    added = noise.normal(0, 1, len(audio))
+    if is_pink:
+        spectrum = np.fft.rfft(added)
+        added = np.fft.irfft(spectrum / np.sqrt(np.arange(1, len(spectrum) + 1)), len(audio))
+        added /= max(float(added.std()), 1e-9)
     power = float(np.sqrt(np.mean(audio**2))) / 10 ** (decibels / 20)
-    return (audio + noise.normal(0, power, len(audio))).astype(np.float32)
+    return (audio + power * added).astype(np.float32)

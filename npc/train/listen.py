@@ -5,6 +5,7 @@ all its voices, and flite and espeak-ng where they are installed.
 """
 
 import asyncio
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -39,6 +40,14 @@ def spoken_utterances(n: int, seed: int) -> list[str]:
             if not line.startswith("(") and len(found) < n:
                 found.setdefault(line)
     return list(found)
+
+
+def spoken_words(n: int = 4000, seed: int = 99) -> set[str]:
+    """The words of players in so many examples, and of all that is around them."""
+    corpus = load_corpus()
+    texts = [message.content for each in examples(corpus, n, seed) for message in each.messages if message.role == "user"]
+    texts += [each.name for world in corpus.worlds for each in (*world.places, *world.objects, *world.people)]
+    return {word for text in texts for word in re.findall(r"[a-z]+(?:'[a-z]+)?", text.lower())}
 
 
 def pairs_heard(n: int, seed: int) -> Iterator[tuple[str, str]]:

@@ -41,6 +41,7 @@ class Recipe(BaseModel):
     save_every: Positive = 500
     minutes: Annotated[float, Field(gt=0)] = 600
     """Training ends in time for this, with the schedule run down to its end."""
+    dev_examples: Positive = 600
     dev_worlds: tuple[str, ...] = ()
     """Worlds kept out of training, whose loss is watched."""
 

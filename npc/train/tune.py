@@ -8,6 +8,7 @@ import json
 import logging
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,20 +103,32 @@ class Tuning:
         self._save()
 
     @torch.no_grad()
-    def evaluate(self) -> dict[str, float]:
-        """Of the dev examples' replies: mean loss a token, and the share of tokens that greedy decoding would write."""
+    def evaluate(self) -> dict[str, Any]:  # JSON: numbers, and numbers by kind
+        """Of the dev examples' replies: mean loss a token, and the share of tokens that greedy decoding would write.
+
+        `calls`: of the last replies, by kind, in how many greedy decoding would write the first call, or none, as
+        it should, if the words before it were as authored; percent.
+        """
         if not self._dev:
             return {}
         self.model.eval()
         loss = right = n = 0.0
+        calls: defaultdict[str, list[bool]] = defaultdict(list)
         for chosen in batches(self._dev, self.recipe.batch_tokens, 0):
-            batch = collate([self._dev[i] for i in chosen], self._pad_id).to(self.device)
+            examples = [self._dev[i] for i in chosen]
+            batch = collate(examples, self._pad_id).to(self.device)
             logits, labels = self._replies(self.model, batch)
             loss += float(F.cross_entropy(logits.float(), labels, reduction="sum"))
-            right += float((logits.argmax(-1) == labels).sum())
+            is_right = logits.argmax(-1) == labels
+            right += float(is_right.sum())
             n += labels.numel()
+            counts = (batch.labels[:, 1:] != IGNORED).sum(1).tolist()
+            for each, verdicts in zip(examples, is_right.cpu().split(counts), strict=True):
+                own = verdicts[-(len(each.ids) - each.n_prompt) :]
+                calls[each.kind].append(bool(own[each.call[0] : each.call[1]].all()) if each.call else True)
         self.model.train()
-        return {"loss": loss / n, "right": right / n}
+        by_kind = {kind: round(100 * sum(rights) / len(rights), 1) for kind, rights in sorted(calls.items()) if kind}
+        return {"loss": loss / n, "right": right / n, "calls": by_kind}
 
     def _learn(self, chosen: Sequence[Sequence[int]]) -> float:
         self.model.train()

@@ -55,6 +55,16 @@ def test_only_the_reply_and_its_end_are_learnt(tokens: list[Tokens]) -> None:
         assert learnt[-1] == 258
 
 
+def test_replies_in_the_middle_of_a_talk_are_learnt_where_they_are_marked(base: Path) -> None:
+    said = ("Who are you?", "Pike.", "Ring it.", "Aye. [ring(times=2)]", "Thanks.")
+    messages = tuple(ChatMessage("assistant" if n % 2 else "user", text) for n, text in enumerate(said))
+    tokenizer = ChatTokenizer(base)
+    made = next(iter(tokenise([ChatExample("x", "w", messages, "Hm.", (3,))], tokenizer, 258, 512)))
+    labels = collate([made], 0).labels[0]
+    learnt = [token for token in labels.tolist() if token != IGNORED]
+    assert learnt == [*tokenizer.encode("Aye. [ring(times=2)]"), 258, *tokenizer.encode("Hm."), 258]
+
+
 def test_prompts_are_the_engines_own(base: Path, tokens: list[Tokens]) -> None:
     prompt = ChatTokenizer(base).prompt([ChatMessage("user", "Who are you?")])
     assert list(tokens[0].ids[: tokens[0].n_prompt]) == prompt

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from npc.train.generate import ChatExample
     from npc.train.recipe import Recipe
 
+EXPORT_S = 25
+"""Loading the base, the last look at the dev examples, and writing what ships."""
+
 app = typer.Typer(no_args_is_help=True, help="Make a model that plays characters: data, tuning, export.")
 
 
@@ -64,7 +67,9 @@ def run(
     base: Annotated[Path | None, typer.Option(help="The base's folder, instead of the recipe's name.")] = None,
     models: Annotated[Path | None, typer.Option(help="A folder of models to use as it is.")] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="That make examples. Default: one a core.")] = None,
-    minutes: Annotated[float | None, typer.Option(help="Of training, instead of the recipe's.")] = None,
+    within: Annotated[
+        int | None, typer.Option(help="Seconds from now in which all of it must be done, data and export too.")
+    ] = None,
 ) -> None:
     """Tune a model as a recipe says, and export what ships."""
     import logging
@@ -78,9 +83,7 @@ def run(
         read = read_recipe(recipe)
         if examples is not None:
             read = read.model_copy(update={"examples": examples})
-        if minutes is not None:
-            read = read.model_copy(update={"minutes": minutes})
-        _tune(read, out, device, steps, tuned, corpus, base, ModelStore(models_dir=models), processes)
+        _tune(read, out, device, steps, tuned, corpus, base, ModelStore(models_dir=models), processes, within)
     except NpcError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -138,9 +141,11 @@ def _tune(
     base: Path | None,
     store: "ModelStore",
     processes: int | None = None,
+    within_s: int | None = None,
 ) -> None:
     import time
 
+    began = time.monotonic()
     import torch
 
     from npc.errors import ConfigError
@@ -160,11 +165,15 @@ def _tune(
     tokenizer, eos_ids = ChatTokenizer(folder), Architecture.read(folder).eos_ids
     end = tokenizer.encode("<|im_end|>")
     eos_id = end[0] if len(end) == 1 and end[0] in eos_ids else eos_ids[0]
-    began = time.monotonic()
     factory = Factory(corpus or DATA, recipe.seed, recipe.dev_worlds)
     train, dev = factory.tokens(recipe.examples, folder, eos_id, recipe.max_tokens, processes or os.cpu_count() or 1)
     dev = dev[: recipe.dev_examples]
     typer.echo(f"made in {time.monotonic() - began:.0f} s")
+    if within_s is not None:
+        left_s = within_s - EXPORT_S - (time.monotonic() - began)
+        if left_s <= 0:
+            raise ConfigError(f"making the examples took so long that of {within_s} s nothing is left to train in")
+        recipe = recipe.model_copy(update={"minutes": min(recipe.minutes, left_s / 60)})
     typer.echo(
         f"{len(train)} examples to learn from, {sum(len(each.ids) for each in train):,} tokens, "
         f"{sum(len(each.learnt) for each in train):,} replies; {len(dev)} to watch"

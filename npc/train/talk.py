@@ -18,7 +18,7 @@ def knowledge(writer: Writer) -> Draft | None:
         # Of two passages of one form, only the names tell which is meant.
         asked, answer = pointed
         others = [_like(writer, fact)]
-    return Draft(writer.said(asked), writer.lead(0.15, answer), tuple(writer.passages([fact, *others])))
+    return Draft(writer.said(asked), writer.lead(0.15, answer, fact.details.values()), tuple(writer.passages([fact, *others])))
 
 
 def _like(writer: Writer, fact: Told) -> Told:
@@ -49,8 +49,9 @@ def persona(writer: Writer) -> Draft | None:
     random, stage = writer.random, writer.stage
     draw = random.random()
     if stage.traits and draw < 0.6:
-        asked, answer = random.choice(stage.traits).question(random)
-        return Draft(writer.said(asked), writer.lead(0.15, answer), writer.distractors(0.15))
+        trait = random.choice(stage.traits)
+        asked, answer = trait.question(random)
+        return Draft(writer.said(asked), writer.lead(0.15, answer, trait.details.values()), writer.distractors(0.15))
     if draw < 0.78:
         return Draft(random.choice(writer.phrasings.name), writer.line("self"), writer.distractors(0.1))
     if draw < 0.92 or not stage.character.goals:

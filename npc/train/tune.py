@@ -158,7 +158,9 @@ class Tuning:
         """Logits and labels of the replies' tokens alone: [n, vocab], [n]. The head is not run for the prompts."""
         with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.device.startswith("cuda")):
             body: Any = model.get_submodule("model")  # what transformers names the network below the head
-            hidden = body(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
+            # No mask: what is padded stands behind the text, so no token that is learnt can see it, and attention
+            # without one is the quicker kind.
+            hidden = body(input_ids=batch.ids, use_cache=False).last_hidden_state
             labels = batch.labels[:, 1:]
             is_reply = labels != IGNORED
             logits: Tensor = model.get_submodule("lm_head")(hidden[:, :-1][is_reply])

@@ -6,7 +6,7 @@ and what is to be done is named before it is called.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from random import Random
 
@@ -85,9 +85,15 @@ class Writer:
 
     # The character
 
-    def lead(self, share: float, text: str) -> str:
-        """`text`, begun in the character's manner now and then."""
-        return join(self.line("lead"), text) if self.random.random() < share else text
+    def lead(self, share: float, text: str, details: Collection[str] = ()) -> str:
+        """`text`, begun in the character's manner now and then. `details` show whether its first word is a name."""
+        if self.random.random() >= share:
+            return text
+        lead = self.line("lead")
+        small = text[:1].lower() + text[1:]
+        if lead.endswith((",", ":")) and any(small.startswith(each) for each in details):
+            text = small
+        return join(lead, text)
 
     def act(self, request: Request) -> str:
         """Words, then the call; now and then more words."""

@@ -62,8 +62,18 @@ def run(
             failed = False
             asyncio.run(
                 _run_cases(
-                    cases, characters, settings, store, out, label, limit, nominate, as_json, show_failures,
-                    temperature, penalty,
+                    cases,
+                    characters,
+                    settings,
+                    store,
+                    out,
+                    label,
+                    limit,
+                    nominate,
+                    as_json,
+                    show_failures,
+                    temperature,
+                    penalty,
                 )
             )
     except NpcError as error:
@@ -205,9 +215,7 @@ async def _run_cases(
         known = sorted(random.Random(0).sample(known, limit), key=known.index)
     known.sort(key=lambda case: case.character)  # one character's prompt is read once
     made: list[Prediction] = []
-    async with open_respondent(
-        list(cast.values()), settings, store, nominates, temperature, penalty
-    ) as respondent:
+    async with open_respondent(list(cast.values()), settings, store, nominates, temperature, penalty) as respondent:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("Answering", total=len(known))
             async with contextlib.aclosing(respondent.respond_all(known)) as predictions:

@@ -109,7 +109,9 @@ def merge(
 
 @app.command()
 def mishear(
-    out: Annotated[Path | None, typer.Option(help="The folder of heard.tsv and sounds.json. Default: what ships.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of heard.tsv and sounds.json. Default: what ships.")
+    ] = None,
     utterances: Annotated[int, typer.Option(min=1, help="How many to speak.")] = 3000,
     seed: int = 7,
 ) -> None:

@@ -36,8 +36,9 @@ Kind = Literal[
     "persona",
 ]
 """Requests: said plainly; hinted at; by a word for what was spoken of; two at once; talk that only sounds like one;
-for what is not there; the clean ones as a recogniser heard them, mistakes or none; only those that it misheard. Talk: what the knowledge answers; what it is silent on; attempts
-to take the character over; what its world has no word for; who it is."""
+for what is not there; the clean ones as a recogniser heard them, with mistakes or without; only what it misheard.
+Talk: what the knowledge answers; what it is silent on; attempts to take the character over; what its world has no word
+for; who it is."""
 
 
 Item = TypeVar("Item", bound=BaseModel)

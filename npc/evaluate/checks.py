@@ -27,7 +27,8 @@ _ABSTAINS = re.compile(
     r"|\bask (?:someone|somebody|another)\b|\bnobody (?:ever )?(?:told|tells) me\b"
     r"|\bi know nothing\b|\bnothing (?:of|about) (?:that|it|this)\b|\bthat one (?:escapes|beats) me\b|\bbeats me\b"
     r"|\b(?:nobody|no one|no \w+)(?: ever| has| thought to| lived to)? (?:told|tell|tells|sold) me\b"
-    r"|^unknown\b|\bno report on\b|\b(?:hidden|kept) from me\b|\bif i know\b|\bknows? (?:that|this) one and i do(?:n't| not)\b"
+    r"|^unknown\b|\bno report on\b|\b(?:hidden|kept) from me\b|\bif i know\b"
+    r"|\bknows? (?:that|this) one and i do(?:n't| not)\b"
     r"|\bescapes me\b|\bi (?:wish|wonder) (?:\w+ ){0,2}kn[eo]w\b|\bi wish i could (?:say|tell)\b"
 )
 """Ways of owning not to know. Held to lists of both kinds by tests/evaluate/test_checks.py."""

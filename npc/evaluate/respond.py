@@ -44,7 +44,7 @@ class Respondent:
         self._nominator = nominator
         self._knowledge = knowledge
         self._reply_words = reply_words
-        self._sampling = {"temperature": temperature, "repetition_penalty": repetition_penalty}
+        self._temperature, self._penalty = temperature, repetition_penalty
 
     @classmethod
     async def prepare(
@@ -82,7 +82,7 @@ class Respondent:
         grammar = await self._grammar(case.utterance, character, scene)
         notes = _moment(character, scene, exchanges, case.utterance).notes
         messages = build_prompt(character, scene, exchanges, passages, case.utterance, (), notes)
-        sampling = replace(character.sampling, seed=0, **self._sampling)
+        sampling = replace(character.sampling, temperature=self._temperature, repetition_penalty=self._penalty, seed=0)
         parser = ReplyParser(character.actions, scene, expressions=character.expressions)
         clauses = ClauseSplitter()
         said, written, raw, calls = "", "", "", list[Call]()

@@ -250,9 +250,7 @@ def load_corpus(folder: Path = DATA) -> Corpus:
     )
 
 
-def _world(
-    sheet: Sheet, form: WorldForm, manners: Mapping[str, Manner], more: Mapping[str, MoreForm]
-) -> World:
+def _world(sheet: Sheet, form: WorldForm, manners: Mapping[str, Manner], more: Mapping[str, MoreForm]) -> World:
     deeds: list[Deed] = []
     left = set(more)
     for signature, action in form.actions.items():
@@ -260,9 +258,7 @@ def _world(
         if bare in more:
             left.discard(bare)
             extra = more[bare]
-            action = action.model_copy(
-                update={"ask": [*action.ask, *extra.ask], "hint": [*action.hint, *extra.hint]}
-            )
+            action = action.model_copy(update={"ask": [*action.ask, *extra.ask], "hint": [*action.hint, *extra.hint]})
         path = ("actions", signature)
         try:
             spec = read_action(signature, action.does)

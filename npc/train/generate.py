@@ -21,7 +21,7 @@ from npc.feeling.mood import told as tell_feeling
 from npc.state import Exchange
 from npc.train.corpus import CastForm, Corpus, World
 from npc.train.mishear import Mishearing
-from npc.train.stage import Stage, set_stage
+from npc.train.stage import set_stage
 from npc.train.tasks import EARLIER, KINDS, SHARES, Draft, Writer, write
 from npc.turn import ChatMessage, Passage
 from npc.world import Scene, tell_now

@@ -40,8 +40,7 @@ def how(writer: Writer) -> Draft | None:
 
 def thanked(writer: Writer) -> Draft | None:
     """For something done earlier, or just now."""
-    draft = _about(writer, "thanked", writer.random.choice(("thanks", "praised")))
-    return draft
+    return _about(writer, "thanked", writer.random.choice(("thanks", "praised")))
 
 
 def absent(writer: Writer) -> Draft | None:

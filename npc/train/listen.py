@@ -45,7 +45,9 @@ def spoken_utterances(n: int, seed: int) -> list[str]:
 def spoken_words(n: int = 4000, seed: int = 99) -> set[str]:
     """The words of players in so many examples, and of all that is around them."""
     corpus = load_corpus()
-    texts = [message.content for each in examples(corpus, n, seed) for message in each.messages if message.role == "user"]
+    texts = [
+        message.content for each in examples(corpus, n, seed) for message in each.messages if message.role == "user"
+    ]
     texts += [each.name for world in corpus.worlds for each in (*world.places, *world.objects, *world.people)]
     return {word for text in texts for word in re.findall(r"[a-z]+(?:'[a-z]+)?", text.lower())}
 
@@ -97,7 +99,9 @@ def _spoken_by(program: str, text: str, speed: float, random: Random) -> Samples
     wav = subprocess.run(command, check=True, capture_output=True).stdout
     # Both write a length of zero or nonsense into the header of a pipe, so the samples are taken as they are.
     rate_hz = int.from_bytes(wav[24:28], "little")
-    audio = np.frombuffer(wav[44 : 44 + (len(wav) - 44) // 2 * 2], "<i2").astype(np.float32) / 32768
+    audio: Samples = np.frombuffer(wav[44 : 44 + (len(wav) - 44) // 2 * 2], "<i2").astype(np.float32) / np.float32(
+        32768
+    )
     return resample(audio, rate_hz, HEARING_RATE_HZ)
 
 
@@ -106,14 +110,15 @@ def _by_telephone(audio: Samples) -> Samples:
     spectrum = np.fft.rfft(audio)
     hz = np.fft.rfftfreq(len(audio), 1 / HEARING_RATE_HZ)
     spectrum[(hz < 300) | (hz > 3400)] = 0
-    return np.fft.irfft(spectrum, len(audio)).astype(np.float32)
+    narrow: Samples = np.fft.irfft(spectrum, len(audio)).astype(np.float32)
+    return narrow
 
 
 def _degraded(audio: Samples, decibels: float, noise: np.random.Generator, is_pink: bool) -> Samples:
-    added = noise.normal(0, 1, len(audio))
+    added = noise.standard_normal(len(audio), np.float32)
     if is_pink:
         spectrum = np.fft.rfft(added)
-        added = np.fft.irfft(spectrum / np.sqrt(np.arange(1, len(spectrum) + 1)), len(audio))
+        added = np.fft.irfft(spectrum / np.sqrt(np.arange(1, len(spectrum) + 1)), len(audio)).astype(np.float32)
         added /= max(float(added.std()), 1e-9)
     power = float(np.sqrt(np.mean(audio**2))) / 10 ** (decibels / 20)
     return (audio + power * added).astype(np.float32)

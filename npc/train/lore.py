@@ -1,10 +1,11 @@
 """Passages and traits whose every detail is dealt anew, each with the questions that it answers and those it does not.
 
-    fact: ["The {ship:@name} sails at {when:@clock}."]     @name deals from a word list, @3..40 a number, a|b one of these
+    fact: ["The {ship:@name} sails at {when:@clock}."]
     qa: [{ask: ["When does the {ship} sail?"], say: ["At {when}."]}]
     silent: ["Who steers the {ship}?"]
 
-A model that has met each sentence with a thousand different details has to read them.
+`@name` deals from a word list, `@3..40` a number, `a|b` one of these. A model
+that has met each sentence with a thousand different details has to read them.
 """
 
 import re
@@ -75,7 +76,9 @@ class Told:
         return capitalised(fill(text, self.details))
 
 
-def deal(form: LoreForm, words: Mapping[str, Sequence[str]], random: Random, taken: frozenset[str] = frozenset()) -> Told:
+def deal(
+    form: LoreForm, words: Mapping[str, Sequence[str]], random: Random, taken: frozenset[str] = frozenset()
+) -> Told:
     """`taken`: details that must not come up again, since another passage has them."""
     details: dict[str, str] = {}
     for name, choices in form.details.items():

@@ -12,7 +12,8 @@ from npc.world import Entity
 
 _SPOKEN_OF = (
     "What is {thing}?", "Tell me about {thing}.", "I see {thing} here.", "Is that {thing}?", "{Thing}, is it?",
-    "What about {thing}?", "I was thinking of {thing}.", "You have {thing}, I see.", "There is something about {thing}.",
+    "What about {thing}?", "I was thinking of {thing}.", "You have {thing}, I see.",
+    "There is something about {thing}.",
     "I like the look of {thing}.", "Is {thing} any good?",
 )  # fmt: skip
 
@@ -29,7 +30,9 @@ def indirect(writer: Writer) -> Draft | None:
         if request is None or not set(request.words) <= set(slots(request.deed.form.did)) | _unsaid(request):
             return None
         form = request.deed.form
-        wish = fill(random.choice(writer.phrasings.wish), {"do": request.phrase(form.do), "did": request.phrase(form.did)})
+        wish = fill(
+            random.choice(writer.phrasings.wish), {"do": request.phrase(form.do), "did": request.phrase(form.did)}
+        )
         return Draft(writer.said(sentence(wish)), writer.act(request), writer.distractors(0.2))
     hinted = [pair for pair in stage.deeds if pair[0].form.hint]
     request = stage.request(random, hinted) if hinted else None

@@ -19,7 +19,7 @@ _NEAR = {frozenset(pair) for pair in _ALIKE}
 
 
 def neighbours(words: Iterable[str], candidates: Mapping[str, str], spoken: Mapping[str, str]) -> dict[str, list[str]]:
-    """`spoken` and `candidates`: words with their phonemes, one letter each, without stress; candidates commonest first."""
+    """`spoken` and `candidates` (the commonest first): words with their phonemes, one letter each, without stress."""
     index: defaultdict[str, set[str]] = defaultdict(set)
     ranks = {word: rank for rank, word in enumerate(candidates)}
     for word, phonemes in candidates.items():
@@ -35,8 +35,7 @@ def neighbours(words: Iterable[str], candidates: Mapping[str, str], spoken: Mapp
         near = [
             (distance, ranks[other], other)
             for other in maybe
-            if other.rstrip("s") != word.rstrip("s")
-            and (distance := apart(own, candidates[other], limit)) <= limit
+            if other.rstrip("s") != word.rstrip("s") and (distance := apart(own, candidates[other], limit)) <= limit
         ]
         if near:
             found[word] = [other for _, _, other in sorted(near)[:MOST]]
@@ -73,7 +72,7 @@ def apart(a: str, b: str, limit: float) -> float:
 
 def made_for(words: Iterable[str]) -> dict[str, list[str]]:
     """For each of `words` that the dictionary has. Raises ModelError where the language model cannot be had."""
-    from hibari.g2p import G2P
+    from hibari.g2p import G2P  # type: ignore[import-untyped]
 
     from npc.llm.tokenizer import ChatTokenizer
     from npc.models import ModelStore

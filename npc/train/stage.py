@@ -155,12 +155,12 @@ def set_stage(corpus: Corpus, world: World, form: CastForm, random: Random) -> S
         emotions=tuple(random.sample(EMOTIONS, random.randint(3, 6))) if random.random() < 0.5 else (),
         gestures=tuple(random.sample(GESTURES, random.randint(2, 4))) if random.random() < 0.4 else (),
     )
-    known = [Known(fact, choose_details(fact.fact, random)) for fact in world.form.facts]
+    own_facts = [Known(fact, choose_details(fact.fact, random)) for fact in world.form.facts]
     lore = [deal(each, corpus.words, random) for each in random.sample(corpus.lore, min(4, len(corpus.lore)))]
     here = {entity.name: entity for entity in scene.entities}
     pairs = tuple((here[one], here[other]) for one, other in twins if one in here and other in here)
     own = tuple(map(in_first_person, traits))
-    return Stage(world, form, manner, character, scene, tuple(deeds), (*known, *lore), own, pairs)
+    return Stage(world, form, manner, character, scene, tuple(deeds), (*own_facts, *lore), own, pairs)
 
 
 def _drawn(own: Sequence[str], anybodys: Sequence[str], random: Random) -> tuple[str, ...]:
@@ -169,9 +169,7 @@ def _drawn(own: Sequence[str], anybodys: Sequence[str], random: Random) -> tuple
     return tuple([*own, *random.sample(anybodys, n)][:n])
 
 
-def make_request(
-    deed: Deed, spec: ActionSpec, scene: Scene, random: Random, about: Entity | None = None
-) -> Request:
+def make_request(deed: Deed, spec: ActionSpec, scene: Scene, random: Random, about: Entity | None = None) -> Request:
     """`about` is taken for the first parameter that it fits."""
     args: dict[str, str | int | float] = {}
     words: dict[str, str] = {}
@@ -284,7 +282,7 @@ LABELS = (("one", "two", "three", "four"), ("A", "B", "C", "D"), ("seven", "eigh
 
 
 def _paired(entities: Sequence[Entity], twins: list[tuple[str, str]], random: Random) -> list[Entity]:
-    """Now and then one of the things is two: the lamp becomes the left lamp and the right lamp, or lamp A and lamp B."""
+    """Now and then one of the things is two: the lamp becomes the left lamp and the right one, or lamp A and lamp B."""
     known = list(entities)
     fitting = [each for each in known if re.fullmatch(r"(?:the|an?) [a-z ]+", each.name)]
     if not fitting or random.random() > PAIRED:
@@ -298,7 +296,9 @@ def _paired(entities: Sequence[Entity], twins: list[tuple[str, str]], random: Ra
         first, second = random.sample(random.choice(LABELS), 2)
         names = (f"{head} {first}", f"{head} {second}")
     twins.append(names)
-    made = [Entity(id="_".join(re.findall(r"[a-z0-9]+", re.sub("^the ", "", name.lower()))), name=name) for name in names]
+    made = [
+        Entity(id="_".join(re.findall(r"[a-z0-9]+", re.sub("^the ", "", name.lower()))), name=name) for name in names
+    ]
     return [each for each in known if each is not one and head not in each.name.split()] + made
 
 

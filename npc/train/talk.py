@@ -18,7 +18,9 @@ def knowledge(writer: Writer) -> Draft | None:
         # Of two passages of one form, only the names tell which is meant.
         asked, answer = pointed
         others = [_like(writer, fact)]
-    return Draft(writer.said(asked), writer.lead(0.15, answer, fact.details.values()), tuple(writer.passages([fact, *others])))
+    return Draft(
+        writer.said(asked), writer.lead(0.15, answer, fact.details.values()), tuple(writer.passages([fact, *others]))
+    )
 
 
 def _like(writer: Writer, fact: Told) -> Told:
@@ -55,7 +57,7 @@ def persona(writer: Writer) -> Draft | None:
     if draw < 0.78:
         return Draft(random.choice(writer.phrasings.name), writer.line("self"), writer.distractors(0.1))
     if draw < 0.92 or not stage.character.goals:
-        reply = next((l for l in (writer.line("self") for _ in range(12)) if _tells_role(writer, l)), None)
+        reply = next((line for line in (writer.line("self") for _ in range(12)) if _tells_role(writer, line)), None)
         return Draft(random.choice(writer.phrasings.role), reply) if reply else None
     goal = random.choice(stage.character.goals).rstrip(".")
     swaps = {"her": "my", "his": "my", "their": "my"}

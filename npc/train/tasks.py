@@ -32,7 +32,7 @@ KINDS: Mapping[str, tuple[Callable[[Writer], Draft | None], float, float]] = {
     "thanked": (idle.thanked, 1.2, 3),
     "absent": (idle.absent, 3, 9),
     "cannot": (idle.cannot, 2.5, 6),
-    "knowledge": (talk.knowledge, 33, 0),
+    "knowledge": (talk.knowledge, 33, 3),
     "unknown": (talk.unknown, 14, 1),
     "persona": (talk.persona, 4, 10),
     "limit": (talk.limit, 0.8, 1.5),
@@ -88,7 +88,7 @@ _GESTURES: Mapping[str, tuple[str, ...]] = {
 
 
 def show(kind: str, reply: str, writer: Writer) -> str:
-    """`reply` with a feeling or a gesture of the sheet that goes with it, behind its first sentence: words come first."""
+    """`reply` with a feeling or a gesture of the sheet that goes with it, behind its first sentence mostly."""
     character, random = writer.stage.character, writer.random
     if not (character.emotions or character.gestures) or random.random() > SHOWN:
         return reply

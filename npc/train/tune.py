@@ -123,7 +123,7 @@ class Tuning:
             right += float(is_right.sum())
             n += labels.numel()
             counts = (batch.labels[:, 1:] != IGNORED).sum(1).tolist()
-            for each, verdicts in zip(examples, is_right.cpu().split(counts), strict=True):
+            for each, verdicts in zip(examples, torch.split(is_right.cpu(), counts), strict=True):
                 own = verdicts[-(len(each.ids) - each.n_prompt) :]
                 calls[each.kind].append(bool(own[each.call[0] : each.call[1]].all()) if each.call else True)
         self.model.train()

@@ -41,8 +41,8 @@ def test_an_example_is_the_same_whenever_it_is_made(corpus: Corpus, made: list[C
 def test_calls_stand_where_they_are_due_and_nowhere_else(made: list[ChatExample]) -> None:
     for example in made:
         n_calls = len(re.findall(r"\[(?!feel|gesture)\w+\(", example.reply))
-        wanted = {kind: 1 for kind in ("direct", "indirect", "reference", "then", "again", "another", "deictic")}
-        assert n_calls == {**wanted, "two": 2}.get(example.kind, 0) or example.kind == "outcome", example
+        once = dict.fromkeys(("direct", "indirect", "reference", "then", "again", "another", "deictic"), 1)
+        assert n_calls == {**once, "two": 2}.get(example.kind, 0) or example.kind == "outcome", example
 
 
 def test_a_reply_begins_with_words(made: list[ChatExample]) -> None:
@@ -60,7 +60,7 @@ def test_what_is_shown_is_on_the_sheet(made: list[ChatExample]) -> None:
 
 
 def test_prompts_have_what_a_sessions_prompt_may_have(made: list[ChatExample]) -> None:
-    """Model exchanges of the sheet, passages, outcomes, hindrances, what the moment shows, feelings, what "it" means."""
+    """Model exchanges, passages, outcomes, hindrances, what the moment shows, feelings, what "it" means."""
     last = "\n".join(example.messages[-1].content for example in made)
     for form in ("(You know: ", "(Your ", "(You cannot do that now: ", "(The player ", "(You are at ", '(By "'):
         assert form in last, form
@@ -123,7 +123,9 @@ def test_confusions_are_learnt_from_what_was_heard_and_made_again() -> None:
 
 
 def test_words_that_run_together_are_learnt_together() -> None:
-    table = learn([("Nobody sleeps while the old pump is making noise", "Nobody sleeps while the bold pumpkin making noise")])
+    table = learn(
+        [("Nobody sleeps while the old pump is making noise", "Nobody sleeps while the bold pumpkin making noise")]
+    )
     assert table == {"old pump is": {"bold pumpkin": 1}}
 
 
@@ -154,7 +156,8 @@ def test_dealt_details_are_read_and_not_remembered() -> None:
     assert len({told.text for told in made}) > 15
     for told in made:
         asked, said = told.question(Random(0))
-        assert said.rstrip(".").lower() in told.text.lower() and told.details["ship"] in asked
+        assert said.rstrip(".").lower() in told.text.lower()
+        assert told.details["ship"] in asked
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 npc train data --out build/examples.jsonl --examples 1000     look at what a model would learn
 npc train mishear --utterances 3000                           hear what the recogniser makes of speech
+npc train heard --out build/heard.jsonl                       the held-out requests, as it hears them
 npc train run npc-135m --out build/npc-135m                   tune, export, write the card; goes on if interrupted
 npc train run npc-135m-draft --tuned build/npc-135m/merged --out build/draft
 npc train merge ADAPTER --out build/merged                    base + adapter as a folder that the engine loads
@@ -131,6 +132,28 @@ def mishear(
     lines = "".join(f"{spoken}\t{heard}\n" for spoken, heard in pairs)
     (folder / "heard.tsv").write_text(lines, encoding="utf-8")
     typer.echo(f"{len(pairs)} of {utterances} utterances were heard as something else")
+
+
+@app.command()
+def heard(
+    out: Annotated[
+        Path, typer.Option(help="The file of cases to write; a person then takes out what nobody could tell.")
+    ],
+    cases: Annotated[Path | None, typer.Option(help="A file of cases, or a folder. Default: those held out.")] = None,
+    seed: int = 5,
+) -> None:
+    """Speak the clean requests of an evaluation to the recogniser: its cases of kind "heard"."""
+    from npc.cli.evaluate import held_out
+    from npc.errors import NpcError
+    from npc.evaluate.cases import case_files, read_cases, write_lines
+    from npc.train.listen import heard_cases
+
+    try:
+        known = [case for file in case_files(cases or held_out() / "cases") for case in read_cases(file)]
+        write_lines(out, heard_cases(known, seed))
+    except NpcError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
 
 
 def _tune(

@@ -8,7 +8,7 @@ import asyncio
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing
 from random import Random
 
@@ -17,6 +17,7 @@ import numpy as np
 from npc.asr.whisper import WhisperRecogniser
 from npc.audio.resample import resample
 from npc.config import Recognition, Speaking
+from npc.evaluate.cases import REQUEST_KINDS, Case
 from npc.models import ModelStore
 from npc.train.corpus import load_corpus
 from npc.train.generate import examples
@@ -57,7 +58,18 @@ def pairs_heard(n: int, seed: int) -> Iterator[tuple[str, str]]:
     yield from hear(spoken_utterances(n, seed), seed)
 
 
-def hear(texts: list[str], seed: int, noise_db: tuple[float, ...] = NOISE_DB) -> Iterator[tuple[str, str]]:
+def heard_cases(cases: Sequence[Case], seed: int = 5) -> Iterator[Case]:
+    """Clean requests of an evaluation as the recogniser hears them in the engine's own voices, mistakes or none."""
+    clean = [case for case in cases if case.kind in REQUEST_KINDS]
+    pairs = hear([case.utterance for case in clean], seed, NOISE_DB[:-1], other_share=0)
+    for case, (_, heard) in zip(clean, pairs, strict=True):
+        if heard:
+            yield case.model_copy(update={"id": f"{case.id}-heard", "kind": "heard", "utterance": heard})
+
+
+def hear(
+    texts: list[str], seed: int, noise_db: tuple[float, ...] = NOISE_DB, other_share: float = OTHER_SHARE
+) -> Iterator[tuple[str, str]]:
     store = ModelStore()
     settings = Recognition()
     recogniser = WhisperRecogniser.load(store.ensure(settings.model), settings)
@@ -68,7 +80,7 @@ def hear(texts: list[str], seed: int, noise_db: tuple[float, ...] = NOISE_DB) ->
     with asyncio.Runner() as runner:
         for text in texts:
             speed = random.uniform(0.9, 1.25)
-            if others and random.random() < OTHER_SHARE:
+            if others and random.random() < other_share:
                 audio = _spoken_by(random.choice(others), text, speed, random)
             else:
                 audio = runner.run(_speak(synthesiser, text, Voice(random.choice(voices), speed=speed)))

@@ -18,6 +18,9 @@ from npc.train.notation import as_npc, definite, fill, gerund, slots
 from npc.train.stage import Known, Request, Stage
 from npc.world import Entity
 
+ADDRESSED = 0.05
+"""Share of what is said with the character's name behind it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Draft:
@@ -77,7 +80,10 @@ class Writer:
         return self.said(sentence(fill(self.random.choice(self.phrasings.request), {"do": phrase})))
 
     def said(self, text: str) -> str:
-        """`text` with what people put before and after."""
+        """`text` with what people put before and after; now and then by the character's name."""
+        text = re.sub(r"\bone times\b", "once", re.sub(r"\btwo times\b", "twice", text))
+        if self.random.random() < ADDRESSED and text[-1:] in ".!?":
+            text = f"{text[:-1]}, {self.random.choice(self.stage.character.name.split())}{text[-1]}"
         opening = self.random.choice(self.phrasings.openings)
         if opening[:1] != "{" and not re.search(r"[.!?] \{text\}$", opening):
             text = text if re.match(r"I\b|I'", text) else text[:1].lower() + text[1:]

@@ -11,6 +11,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
@@ -83,8 +84,10 @@ class Tuning:
             progress = max(self.step / self.n_steps, elapsed / (60 * self.recipe.minutes))
             if progress >= 1 or (most_steps is not None and self.step - n_begun >= most_steps):
                 break
+            is_rounded = progress >= self.recipe.quantised_from
+            is_rounded &= Random(f"{self.recipe.seed}/{self.step}").random() < self.recipe.quantised_share
             for rounding in self._roundings:
-                rounding.is_on = progress >= self.recipe.quantised_from
+                rounding.is_on = is_rounded
             rate = self.recipe.learning_rate * _schedule(progress, self.recipe.warmup)
             for group in self._optimizer.param_groups:
                 group["lr"] = rate

@@ -52,6 +52,7 @@ class Mishearing:
         for _ in range(min(most, random.choices((0, 1, 2, 3), (2, 5, 3, 1))[0])):
             words = self._confused(words, random)
         heard = " ".join(word for word in words if re.search(r"\w", word))
+        heard = re.sub(r"[,;:]+(?=[.!?]*$)", "", heard)  # what stood behind the comma was not heard at all
         return written(heard or text, random)
 
     def _confused(self, words: list[str], random: Random) -> list[str]:

@@ -22,7 +22,7 @@ from npc.state import Exchange
 from npc.train.corpus import CastForm, Corpus, World
 from npc.train.mishear import Mishearing
 from npc.train.stage import set_stage
-from npc.train.tasks import EARLIER, KINDS, SHARES, Draft, Writer, write
+from npc.train.tasks import BESIDE, EARLIER, KINDS, SHARES, Draft, Writer, write
 from npc.turn import ChatMessage, Passage
 from npc.world import Scene, tell_now
 
@@ -96,11 +96,14 @@ def _example(
         history.append(replace(exchange, player=_as_heard(exchange.player, random, mishearing)))
         learnt.append(True)
     utterance = _as_heard(draft.utterance, random, mishearing) if draft.is_heard else draft.utterance
+    knows = draft.knows
+    if not knows and random.random() < BESIDE.get(kind, 0.0):
+        knows = writer.found_beside(draft.utterance)
     messages = build_prompt(
         writer.stage.character,
         stage.scene,
         history,
-        [Passage(text, "knowledge.md", "") for text in draft.knows],
+        [Passage(text, "knowledge.md", "") for text in knows],
         utterance,
         draft.outcomes,
         _notes(draft, utterance, stage.scene, random),

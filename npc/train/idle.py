@@ -15,7 +15,7 @@ def _about(writer: Writer, kind: str, answer: str) -> Draft | None:
     do = request.phrase(request.deed.form.do)
     phrase = {"do": do, "did": request.phrase(request.deed.form.did), "doing": gerund(do)}
     said = fill(writer.random.choice(getattr(writer.phrasings, kind)), phrase)
-    return Draft(writer.said(sentence(said)), writer.line(answer), writer.distractors(0.15))
+    return Draft(writer.said(sentence(said)), writer.line(answer))
 
 
 def negated(writer: Writer) -> Draft | None:

@@ -20,7 +20,7 @@ _SPOKEN_OF = (
 
 def direct(writer: Writer) -> Draft | None:
     request = writer.stage.request(writer.random)
-    return None if request is None else Draft(writer.ask(request), writer.act(request), writer.distractors(0.2))
+    return None if request is None else Draft(writer.ask(request), writer.act(request))
 
 
 def indirect(writer: Writer) -> Draft | None:
@@ -33,7 +33,7 @@ def indirect(writer: Writer) -> Draft | None:
         wish = fill(
             random.choice(writer.phrasings.wish), {"do": request.phrase(form.do), "did": request.phrase(form.did)}
         )
-        return Draft(writer.said(sentence(wish)), writer.act(request), writer.distractors(0.2))
+        return Draft(writer.said(sentence(wish)), writer.act(request))
     hinted = [pair for pair in stage.deeds if pair[0].form.hint]
     request = stage.request(random, hinted) if hinted else None
     if request is None:
@@ -42,7 +42,7 @@ def indirect(writer: Writer) -> Draft | None:
     hints = [hint for hint in request.deed.form.hint if _settles(writer, request, hint)]
     if not hints:
         return None
-    return Draft(sentence(request.phrase(random.choice(hints))), writer.act(request), writer.distractors(0.2))
+    return Draft(sentence(request.phrase(random.choice(hints))), writer.act(request))
 
 
 def _unsaid(request: Request) -> set[str]:

@@ -53,16 +53,16 @@ def persona(writer: Writer) -> Draft | None:
     if stage.traits and draw < 0.6:
         trait = random.choice(stage.traits)
         asked, answer = trait.question(random)
-        return Draft(writer.said(asked), writer.lead(0.15, answer, trait.details.values()), writer.distractors(0.15))
+        return Draft(writer.said(asked), writer.lead(0.15, answer, trait.details.values()))
     if draw < 0.78:
-        return Draft(random.choice(writer.phrasings.name), writer.line("self"), writer.distractors(0.1))
+        return Draft(random.choice(writer.phrasings.name), writer.line("self"))
     if draw < 0.92 or not stage.character.goals:
         reply = next((line for line in (writer.line("self") for _ in range(12)) if _tells_role(writer, line)), None)
         return Draft(random.choice(writer.phrasings.role), reply) if reply else None
     goal = random.choice(stage.character.goals).rstrip(".")
     swaps = {"her": "my", "his": "my", "their": "my"}
     goal = mine(" ".join(swaps.get(word, word) for word in goal.split()))
-    return Draft(random.choice(writer.phrasings.goal), writer.lead(0.3, f"{goal}."), writer.distractors(0.1))
+    return Draft(random.choice(writer.phrasings.goal), writer.lead(0.3, f"{goal}."))
 
 
 def _tells_role(writer: Writer, line: str) -> bool:
@@ -77,7 +77,7 @@ def limit(writer: Writer) -> Draft | None:
     words = [{"her": "your", "his": "your", "he": "you", "she": "you"}.get(word, word) for word in one.split()]
     phrase = " ".join(words)
     asked = fill(writer.random.choice(writer.phrasings.limit), {"limit": phrase[:1].lower() + phrase[1:]})
-    return Draft(asked, writer.line("refuse"), writer.distractors(0.1))
+    return Draft(asked, writer.line("refuse"))
 
 
 def chat(writer: Writer) -> Draft | None:
@@ -85,13 +85,13 @@ def chat(writer: Writer) -> Draft | None:
         return None
     player, npc = writer.random.choice(writer.stage.form.chat)
     names = {"name": writer.stage.character.name}
-    return Draft(writer.said(fill(player, names)), fill(npc, names), writer.distractors(0.1))
+    return Draft(writer.said(fill(player, names)), fill(npc, names))
 
 
 def small_talk(writer: Writer) -> Draft | None:
     kind = writer.random.choice(("hello", "bye", "thanks", "mood", "insult", "unclear"))
     asked = writer.random.choice(getattr(writer.phrasings, kind))
-    return Draft(asked, writer.line(kind), writer.distractors(0.1))
+    return Draft(asked, writer.line(kind))
 
 
 def mention(writer: Writer) -> Draft | None:
@@ -134,9 +134,9 @@ def told(writer: Writer) -> Draft | None:
 
 def injection(writer: Writer) -> Draft | None:
     said = writer.random.choice(writer.phrasings.injection)
-    return Draft(said, writer.line("deflect"), writer.distractors(0.2), is_heard=False)
+    return Draft(said, writer.line("deflect"), is_heard=False)
 
 
 def outside(writer: Writer) -> Draft | None:
     said = writer.random.choice(writer.phrasings.outside[writer.stage.world.form.era])
-    return Draft(said, writer.line("outside"), writer.distractors(0.2))
+    return Draft(said, writer.line("outside"))

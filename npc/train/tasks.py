@@ -49,6 +49,15 @@ SHARES: Mapping[str, float] = {kind: last for kind, (_, last, _) in KINDS.items(
 EARLIER: Mapping[str, float] = {kind: earlier for kind, (_, _, earlier) in KINDS.items() if earlier}
 
 
+BESIDE: Mapping[str, float] = {
+    **dict.fromkeys(("direct", "indirect", "reference", "then", "again", "another", "deictic", "outcome"), 0.45),
+    **dict.fromkeys(("negated", "past", "reported", "hypothetical", "how", "thanked", "absent", "cannot"), 0.4),
+    **dict.fromkeys(("two", "hindered", "mention", "told", "chat"), 0.4),
+    **dict.fromkeys(("persona", "limit", "small_talk", "outside", "injection"), 0.12),
+}
+"""How often retrieval finds something where nothing was asked: as often as on the held-out characters."""
+
+
 def write(kind: str, writer: Writer) -> Draft | None:
     """None where the stage has nothing for this kind."""
     draft = KINDS[kind][0](writer)
@@ -104,4 +113,4 @@ def show(kind: str, reply: str, writer: Writer) -> str:
     return f"{first[0]} {call}{reply[first.end() :]}"
 
 
-__all__ = ["EARLIER", "KINDS", "SHARES", "Draft", "Writer", "show", "write"]
+__all__ = ["BESIDE", "EARLIER", "KINDS", "SHARES", "Draft", "Writer", "show", "write"]

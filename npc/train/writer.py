@@ -128,11 +128,12 @@ class Writer:
 
     # What stands beside it
 
-    def distractors(self, share: float) -> tuple[str, ...]:
-        """Retrieval finds something now and then where nothing was asked."""
-        if not self.stage.facts or self.random.random() > share:
-            return ()
-        return tuple(self.passages(self.random.sample(self.stage.facts, min(2, len(self.stage.facts)))))
+    def found_beside(self, utterance: str) -> tuple[str, ...]:
+        """What retrieval brings up where nothing was asked: facts that share a word with it, else any."""
+        near = [fact for fact in self.stage.facts if shares_word(fact.text, {utterance})]
+        n = self.random.choice((1, 1, 2))
+        among = near if near and self.random.random() < 0.6 else self.stage.facts
+        return tuple(self.passages(self.random.sample(among, min(n, len(among)))))
 
     def others(self, fact: Known | Told, n: int) -> list[Known | Told]:
         others = [other for other in self.stage.facts if other is not fact]

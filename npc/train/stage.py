@@ -105,12 +105,10 @@ def set_stage(corpus: Corpus, world: World, form: CastForm, random: Random) -> S
     ids = _Ids(random)
     twins: list[tuple[str, str]] = []
     people = [one for one in world.people if one.name.lower() not in form.name.lower()]
-    scene = Scene(
-        description=random.choice(world.form.scenes),
-        places=_some(_paired(world.places, twins, random), 2, 7, ids, random, twins),
-        objects=_some(_paired(world.objects, twins, random), 2, 8, ids, random, twins),
-        characters=_some(people, 0, 4, ids, random),
-    )
+    places = _some(_paired(world.places, twins, random), 2, 7, ids, random, twins)
+    objects = _some(_paired(world.objects, twins, random), 2, 8, ids, random, twins)
+    characters = _some(people, 0, 4, ids, random)
+    scene = Scene(description=random.choice(world.form.scenes), **_unique(places, objects, characters))
     if random.random() < MOMENTS:
         scene = _momentary(scene, random)
     # Requests for less may be more: actions whose targets are missing stay in the prompt now and then.
@@ -257,6 +255,22 @@ def _some(
         one = replace_entity(entity, ids(entity), description)
         renamed.setdefault(one.id, one)
     return tuple(renamed.values())
+
+
+def _unique(
+    places: Sequence[Entity], objects: Sequence[Entity], characters: Sequence[Entity]
+) -> dict[str, tuple[Entity, ...]]:
+    """By the scene's names for them; of two with one id or one name the first stays."""
+    seen: set[str] = set()
+    kept: dict[str, tuple[Entity, ...]] = {}
+    for kind, entities in (("places", places), ("objects", objects), ("characters", characters)):
+        own: list[Entity] = []
+        for entity in entities:
+            if seen.isdisjoint((entity.id, entity.spoken_name.lower())):
+                seen |= {entity.id, entity.spoken_name.lower()}
+                own.append(entity)
+        kept[kind] = tuple(own)
+    return kept
 
 
 _AGE = r"You (?:are|turned) (?:\d+|[a-z]+teen|[a-z]+ty(?:-[a-z]+)?|five|six|seven|eight|nine|ten|eleven|twelve)\b"

@@ -108,7 +108,9 @@ def set_stage(corpus: Corpus, world: World, form: CastForm, random: Random) -> S
     places = _some(_paired(world.places, twins, random), 2, 7, ids, random, twins)
     objects = _some(_paired(world.objects, twins, random), 2, 8, ids, random, twins)
     characters = _some(people, 0, 4, ids, random)
-    scene = Scene(description=random.choice(world.form.scenes), **_unique(places, objects, characters))
+    places, objects, characters = _unique(places, objects, characters)
+    description = random.choice(world.form.scenes)
+    scene = Scene(description=description, places=places, objects=objects, characters=characters)
     if random.random() < MOMENTS:
         scene = _momentary(scene, random)
     # Requests for less may be more: actions whose targets are missing stay in the prompt now and then.
@@ -257,19 +259,17 @@ def _some(
     return tuple(renamed.values())
 
 
-def _unique(
-    places: Sequence[Entity], objects: Sequence[Entity], characters: Sequence[Entity]
-) -> dict[str, tuple[Entity, ...]]:
-    """By the scene's names for them; of two with one id or one name the first stays."""
+def _unique(*kinds: Sequence[Entity]) -> list[tuple[Entity, ...]]:
+    """Of two with one id or one name, in whatever kind, the first stays."""
     seen: set[str] = set()
-    kept: dict[str, tuple[Entity, ...]] = {}
-    for kind, entities in (("places", places), ("objects", objects), ("characters", characters)):
+    kept: list[tuple[Entity, ...]] = []
+    for entities in kinds:
         own: list[Entity] = []
         for entity in entities:
             if seen.isdisjoint((entity.id, entity.spoken_name.lower())):
                 seen |= {entity.id, entity.spoken_name.lower()}
                 own.append(entity)
-        kept[kind] = tuple(own)
+        kept.append(tuple(own))
     return kept
 
 

@@ -14,6 +14,7 @@ from npc.train.lore import LoreForm, Question, deal
 from npc.train.mishear import Mishearing, learn, written
 from npc.train.notation import gerund
 from npc.train.sounds import neighbours
+from npc.train.stage import set_stage
 from npc.train.tasks import SHARES
 
 N = 1200
@@ -98,6 +99,16 @@ def test_examples_survive_their_file(made: list[ChatExample], tmp_path: Path) ->
     counts = write_examples(tmp_path / "x.jsonl", iter(made))
     assert sum(counts.values()) == N
     assert list(read_examples(tmp_path / "x.jsonl")) == made
+
+
+def test_any_stage_can_be_set(corpus: Corpus) -> None:
+    """A run of a hundred thousand must not end at one of them: two things never share an id."""
+    cast = [(world, form) for world in corpus.worlds for form in world.form.cast]
+    for number in range(3000):
+        random = Random(number)
+        scene = set_stage(corpus, *random.choice(cast), random).scene
+        ids = [entity.id for entity in scene.entities]
+        assert len(set(ids)) == len(ids)
 
 
 def test_a_mistake_in_authored_data_is_shown_with_its_place(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from npc.actions import PLAYER, Parameter
 from npc.state import Exchange, Outcome
 from npc.train.notation import definite, fill, slots
 from npc.train.stage import Request, make_request, spoken
-from npc.train.writer import Draft, Writer, described, sentence
+from npc.train.writer import Draft, Writer, described, is_verb_phrase, sentence
 from npc.world import Entity
 
 _SPOKEN_OF = (
@@ -197,7 +197,7 @@ def two(writer: Writer) -> Draft | None:
 def _phrase(writer: Writer, request: Request) -> str:
     named = {name for name, words in request.words.items() if words != "me"}
     ways = [t for t in (request.deed.form.do, *request.deed.form.ask) if named <= set(slots(t)) <= set(request.words)]
-    ways = [way for way in ways if "," not in way and "?" not in way]
+    ways = [way for way in ways if "," not in way and "?" not in way and is_verb_phrase(way)]
     return request.phrase(writer.random.choice(ways or [request.deed.form.do]))
 
 

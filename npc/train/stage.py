@@ -122,6 +122,12 @@ def set_stage(corpus: Corpus, world: World, form: CastForm, random: Random) -> S
         fresh = [deed for deed in others if deed.spec.name not in known]
         chosen += random.sample(fresh, min(random.randint(1, 5), len(fresh)))
         random.shuffle(chosen)
+    if random.random() < OPPOSED:  # which of two that undo one another is meant, only the words tell
+        pairs_of = [deed for other in corpus.worlds if other.id == "opposites" for deed in other.deeds]
+        known = {deed.spec.name for deed in chosen}
+        for n in random.sample(range(0, len(pairs_of) - 1, 2), min(random.randint(1, 2), len(pairs_of) // 2)):
+            chosen += [deed for deed in pairs_of[n : n + 2] if deed.spec.name not in known]
+        random.shuffle(chosen)
     style = random.random()
     deeds: list[tuple[Deed, ActionSpec]] = []
     taken: set[str] = set()
@@ -275,9 +281,10 @@ def _unique(*kinds: Sequence[Entity]) -> list[tuple[Entity, ...]]:
 
 _AGE = r"You (?:are|turned) (?:\d+|[a-z]+teen|[a-z]+ty(?:-[a-z]+)?|five|six|seven|eight|nine|ten|eleven|twelve)\b"
 
+OPPOSED = 0.3
 PAIRED = 0.3
 MOMENTS = 0.35
-"""Shares of stages where two things differ by one word, and where the game tells who holds what."""
+"""Shares of stages where deeds undo one another, where two things differ by one word, where the moment is told."""
 MODIFIERS = (
     ("north", "south", "east", "west"),
     ("red", "blue", "green", "white", "black", "yellow"),

@@ -70,8 +70,9 @@ class Writer:
         draw = self.random.random()
         # An optional argument is named by the other ways of asking alone.
         if templates and (draw < 0.6 or not named <= set(slots(do))):
-            phrase = request.phrase(self.random.choice(templates))
-            if self.random.random() < 0.4:
+            template = self.random.choice(templates)
+            phrase = request.phrase(template)
+            if self.random.random() < 0.4 or not is_verb_phrase(template):
                 return self.said(sentence(phrase))
         else:
             phrase = request.phrase(do)
@@ -156,6 +157,11 @@ def _set_apart(request: Request) -> str | None:
             rest = fill(request.deed.form.do, {**request.words, name: "it"})
             return f"{words[:1].upper()}{words[1:]}. {sentence(rest)}"
     return None
+
+
+def is_verb_phrase(template: str) -> bool:
+    """Whether "could you" may stand before it: not before `{what} for me` or `a drink`."""
+    return re.match(r"\{|(?:an?|the|one)\b", template) is None
 
 
 def sentence(text: str) -> str:

@@ -25,6 +25,9 @@ LONGEST = 3
 UNDERSTOOD = 0.45
 """Share of words that must be right for a pair to teach: of less, nothing can be aligned."""
 
+ALIKE = 0.45
+"""Share of letters that a confusion leaves, so that a reader can still tell what was meant."""
+
 Table = Mapping[str, Mapping[str, int]]
 """What was spoken → what was heard instead (perhaps nothing, perhaps more words) → how often."""
 
@@ -123,7 +126,12 @@ def learn(pairs: Iterable[tuple[str, str]]) -> dict[str, dict[str, int]]:
         for tag, i, j, k, m in matcher.get_opcodes():
             if tag in ("replace", "delete") and j - i <= LONGEST and m - k <= LONGEST + 1:
                 was, became = " ".join(ours[i:j]), " ".join(theirs[k:m])
-                if not _changes_number(was, became):
+                is_alike = (
+                    tag == "delete"
+                    or checks.words(was) == checks.words(became)
+                    or SequenceMatcher(None, was, became).ratio() >= ALIKE
+                )
+                if is_alike and not _changes_number(was, became):
                     found[was][became] += 1
     return {words: dict(heard.most_common(8)) for words, heard in sorted(found.items())}
 

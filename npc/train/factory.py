@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from npc.llm.tokenizer import ChatTokenizer
     from npc.train.batches import Tokens
 
-PART = 500
+PART = 250
 """Examples that a process makes at a time."""
 
 

@@ -41,6 +41,8 @@ def run(
     base_url: Annotated[str | None, typer.Option(help="Of an OpenAI-compatible endpoint.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="A random sample of so many cases; 0 is all.")] = 0,
     nominate: Annotated[bool, typer.Option(help="Whether plain requests must be acted on, as in a session.")] = True,
+    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy.")] = 0.0,
+    penalty: Annotated[float, typer.Option(min=1, help="Of repetition; 1 is none.")] = 1.0,
     models: Annotated[Path | None, typer.Option(help="A folder of models to use as it is.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     show_failures: Annotated[bool, typer.Option("--failures", help="List what went wrong.")] = False,
@@ -55,11 +57,24 @@ def run(
         settings = load_settings(overrides={"llm": llm})
         store = ModelStore(models_dir=models)
         if character is not None:
-            failed = asyncio.run(_play_stories(character, settings, store, nominate))
+            failed = asyncio.run(_play_stories(character, settings, store, nominate, temperature, penalty))
         else:
             failed = False
             asyncio.run(
-                _run_cases(cases, characters, settings, store, out, label, limit, nominate, as_json, show_failures)
+                _run_cases(
+                    cases,
+                    characters,
+                    settings,
+                    store,
+                    out,
+                    label,
+                    limit,
+                    nominate,
+                    as_json,
+                    show_failures,
+                    temperature,
+                    penalty,
+                )
             )
     except NpcError as error:
         typer.echo(str(error), err=True)
@@ -129,7 +144,12 @@ def _folders(model: str, weights: str, store: "ModelStore") -> tuple[Path, Path]
 
 @contextlib.asynccontextmanager
 async def open_respondent(
-    cast: "Sequence[Character]", settings: "Settings", store: "ModelStore", nominates: bool
+    cast: "Sequence[Character]",
+    settings: "Settings",
+    store: "ModelStore",
+    nominates: bool,
+    temperature: float = 0.0,
+    penalty: float = 1.0,
 ) -> "AsyncIterator[Respondent]":
     from npc.evaluate.respond import Respondent
     from npc.knowledge import Embedder, VectorStore
@@ -140,7 +160,9 @@ async def open_respondent(
         vectors = VectorStore(store.derived(name, "passages"), embedder)
         async with open_model(settings, store) as llm:
             reply_words = settings.llm.reply_words
-            yield await Respondent.prepare(llm, cast, embedder, vectors, settings.knowledge, nominates, reply_words)
+            yield await Respondent.prepare(
+                llm, cast, embedder, vectors, settings.knowledge, nominates, reply_words, temperature, penalty
+            )
     finally:
         embedder.close()
 
@@ -180,6 +202,8 @@ async def _run_cases(
     nominates: bool,
     as_json: bool,
     show_failures: bool,
+    temperature: float,
+    penalty: float,
 ) -> None:
     from rich.console import Console
     from rich.progress import Progress
@@ -191,7 +215,7 @@ async def _run_cases(
         known = sorted(random.Random(0).sample(known, limit), key=known.index)
     known.sort(key=lambda case: case.character)  # one character's prompt is read once
     made: list[Prediction] = []
-    async with open_respondent(list(cast.values()), settings, store, nominates) as respondent:
+    async with open_respondent(list(cast.values()), settings, store, nominates, temperature, penalty) as respondent:
         with Progress(console=Console(stderr=True), transient=True) as progress:
             task = progress.add_task("Answering", total=len(known))
             async with contextlib.aclosing(respondent.respond_all(known)) as predictions:
@@ -238,7 +262,9 @@ def _list_failures(cases: "Sequence[Case]", made: "Sequence[Prediction]", cast: 
         typer.echo(f"\n{kind}\n" + "\n".join(lines))
 
 
-async def _play_stories(folder: Path, settings: "Settings", store: "ModelStore", nominates: bool) -> bool:
+async def _play_stories(
+    folder: Path, settings: "Settings", store: "ModelStore", nominates: bool, temperature: float, penalty: float
+) -> bool:
     """Whether any story failed. Raises ConfigError where there are none."""
     from npc.errors import ConfigError
     from npc.evaluate.stories import SHEET, play, read_stories
@@ -248,7 +274,7 @@ async def _play_stories(folder: Path, settings: "Settings", store: "ModelStore",
     if not any(stories.values()):
         raise ConfigError(f"{folder}: no {SHEET} here; docs/characters.md says how one is written")
     n_failed = 0
-    async with open_respondent(cast, settings, store, nominates) as respondent:
+    async with open_respondent(cast, settings, store, nominates, temperature, penalty) as respondent:
         for character in cast:
             async for story, failures in play(character, stories[character.id], respondent):
                 typer.echo(f"{'failed' if failures else 'passed'}  {character.id}: {story.story}")

@@ -1,7 +1,8 @@
 """`npc train`: data from the authored worlds, a tuned model from data, a drafter from the tuned model.
 
 npc train data --out build/examples.jsonl --examples 1000     look at what a model would learn
-npc train mishear --out npc/train/data/misheard.json          learn what the recogniser confuses
+npc train mishear --utterances 3000                           hear what the recogniser makes of speech
+npc train heard --out build/heard.jsonl                       the held-out requests, as it hears them
 npc train run npc-135m --out build/npc-135m                   tune, export, write the card; goes on if interrupted
 npc train run npc-135m-draft --tuned build/npc-135m/merged --out build/draft
 npc train merge ADAPTER --out build/merged                    base + adapter as a folder that the engine loads
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from npc.models import ModelStore
     from npc.train.generate import ChatExample
     from npc.train.recipe import Recipe
+
+EXPORT_S = 25
+"""Loading the base, the last look at the dev examples, and writing what ships."""
 
 app = typer.Typer(no_args_is_help=True, help="Make a model that plays characters: data, tuning, export.")
 
@@ -47,24 +51,9 @@ def data(
 
 def make_examples(folder: Path, n: int, seed: int, processes: int) -> "list[ChatExample]":
     """Numbers 0 to n of a seed, whatever the number of processes."""
-    from concurrent.futures import ProcessPoolExecutor
+    from npc.train.factory import Factory
 
-    size = min(2000, -(-n // processes))
-    parts = [(folder, at, min(size, n - at), seed) for at in range(0, n, size)]
-    if processes == 1:
-        return [example for part in parts for example in _make_part(*part)]
-    with ProcessPoolExecutor(processes) as pool:
-        return [example for made in pool.map(_make_part, *zip(*parts, strict=True)) for example in made]
-
-
-def _make_part(folder: Path, first: int, n: int, seed: int) -> "list[ChatExample]":
-    from npc.train.corpus import load_corpus
-    from npc.train.generate import examples
-    from npc.train.mishear import Mishearing
-
-    table = folder / "misheard.json"
-    mishearing = Mishearing.read(table) if table.exists() else None
-    return list(examples(load_corpus(folder), n, seed, mishearing, first))
+    return Factory(folder, seed).examples(n, processes)
 
 
 @app.command()
@@ -78,6 +67,10 @@ def run(
     corpus: Annotated[Path | None, typer.Option(help="A folder of authored data. Default: what ships.")] = None,
     base: Annotated[Path | None, typer.Option(help="The base's folder, instead of the recipe's name.")] = None,
     models: Annotated[Path | None, typer.Option(help="A folder of models to use as it is.")] = None,
+    processes: Annotated[int | None, typer.Option(min=1, help="That make examples. Default: one a core.")] = None,
+    within: Annotated[
+        int | None, typer.Option(help="Seconds from now in which all of it must be done, data and export too.")
+    ] = None,
 ) -> None:
     """Tune a model as a recipe says, and export what ships."""
     import logging
@@ -91,7 +84,7 @@ def run(
         read = read_recipe(recipe)
         if examples is not None:
             read = read.model_copy(update={"examples": examples})
-        _tune(read, out, device, steps, tuned, corpus, base, ModelStore(models_dir=models))
+        _tune(read, out, device, steps, tuned, corpus, base, ModelStore(models_dir=models), processes, within)
     except NpcError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -117,22 +110,50 @@ def merge(
 
 @app.command()
 def mishear(
-    out: Annotated[Path, typer.Option(help="The table to write.")],
-    utterances: Annotated[int, typer.Option(min=1, help="How many to speak.")] = 1500,
+    out: Annotated[
+        Path | None, typer.Option(help="The folder of heard.tsv and sounds.json. Default: what ships.")
+    ] = None,
+    utterances: Annotated[int, typer.Option(min=1, help="How many to speak.")] = 3000,
     seed: int = 7,
 ) -> None:
-    """Speak authored utterances to the recogniser and keep what it confuses."""
+    """Speak authored utterances to the recogniser; keep what it made of them, and which words sound alike."""
     from npc.errors import NpcError
-    from npc.train.listen import pairs_heard
-    from npc.train.mishear import learn
+    from npc.train.corpus import DATA
+    from npc.train.listen import pairs_heard, spoken_words
+    from npc.train.sounds import made_for, write_sounds
 
+    folder = out or DATA
     try:
-        table = learn(list(pairs_heard(utterances, seed)))
+        pairs = [(spoken, heard) for spoken, heard in pairs_heard(utterances, seed) if heard and spoken != heard]
+        write_sounds(folder / "sounds.json", made_for(spoken_words()))
     except NpcError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-    out.write_text(json.dumps(table, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-    typer.echo(f"{len(table)} words were heard as something else")
+    lines = "".join(f"{spoken}\t{heard}\n" for spoken, heard in pairs)
+    (folder / "heard.tsv").write_text(lines, encoding="utf-8")
+    typer.echo(f"{len(pairs)} of {utterances} utterances were heard as something else")
+
+
+@app.command()
+def heard(
+    out: Annotated[
+        Path, typer.Option(help="The file of cases to write; a person then takes out what nobody could tell.")
+    ],
+    cases: Annotated[Path | None, typer.Option(help="A file of cases, or a folder. Default: those held out.")] = None,
+    seed: int = 5,
+) -> None:
+    """Speak the clean requests of an evaluation to the recogniser: its cases of kind "heard"."""
+    from npc.cli.evaluate import held_out
+    from npc.errors import NpcError
+    from npc.evaluate.cases import case_files, read_cases, write_lines
+    from npc.train.listen import heard_cases
+
+    try:
+        known = [case for file in case_files(cases or held_out() / "cases") for case in read_cases(file)]
+        write_lines(out, heard_cases(known, seed))
+    except NpcError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
 
 
 def _tune(
@@ -144,7 +165,12 @@ def _tune(
     corpus: Path | None,
     base: Path | None,
     store: "ModelStore",
+    processes: int | None = None,
+    within_s: int | None = None,
 ) -> None:
+    import time
+
+    began = time.monotonic()
     import torch
 
     from npc.errors import ConfigError
@@ -152,8 +178,8 @@ def _tune(
     from npc.llm.tokenizer import ChatTokenizer
     from npc.models.adapter import write_sums
     from npc.train import export
-    from npc.train.batches import tokenise
     from npc.train.corpus import DATA, load_corpus
+    from npc.train.factory import Factory
     from npc.train.tune import Tuning, load_base, shortened
 
     device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -161,18 +187,21 @@ def _tune(
     if is_draft and tuned is None:
         raise ConfigError("a drafter is taught by a tuned model: --tuned wants its folder")
     folder = tuned or base or (Path(recipe.base) if Path(recipe.base).is_dir() else store.ensure(recipe.base))
-    made = make_examples(corpus or DATA, recipe.examples, recipe.seed, os.cpu_count() or 1)
     tokenizer, eos_ids = ChatTokenizer(folder), Architecture.read(folder).eos_ids
     end = tokenizer.encode("<|im_end|>")
     eos_id = end[0] if len(end) == 1 and end[0] in eos_ids else eos_ids[0]
-
-    def tokens(is_dev: bool) -> "list[Tokens]":
-        chosen = [example for example in made if (example.world in recipe.dev_worlds) == is_dev]
-        return list(tokenise(chosen[:2000] if is_dev else chosen, tokenizer, eos_id, recipe.max_tokens))
-
-    train, dev = tokens(is_dev=False), tokens(is_dev=True)
+    factory = Factory(corpus or DATA, recipe.seed, recipe.dev_worlds)
+    train, dev = factory.tokens(recipe.examples, folder, eos_id, recipe.max_tokens, processes or os.cpu_count() or 1)
+    dev = dev[: recipe.dev_examples]
+    typer.echo(f"made in {time.monotonic() - began:.0f} s")
+    if within_s is not None:
+        left_s = within_s - EXPORT_S - (time.monotonic() - began)
+        if left_s <= 0:
+            raise ConfigError(f"making the examples took so long that of {within_s} s nothing is left to train in")
+        recipe = recipe.model_copy(update={"minutes": min(recipe.minutes, left_s / 60)})
     typer.echo(
-        f"{len(train)} examples to learn from, {sum(len(each.ids) for each in train):,} tokens; {len(dev)} to watch"
+        f"{len(train)} examples to learn from, {sum(len(each.ids) for each in train):,} tokens, "
+        f"{sum(len(each.learnt) for each in train):,} replies; {len(dev)} to watch"
     )
     if not train:
         raise ConfigError("nothing to learn from: every example is longer than max_tokens, or of a dev world")
@@ -190,7 +219,3 @@ def _tune(
     card = out / ("adapter" if recipe.method == "low-rank" else "merged")
     export.write_card(card, recipe, load_corpus(corpus or DATA).counts(), next(iter(found.values()), {}))
     write_sums(card)
-
-
-if TYPE_CHECKING:
-    from npc.train.batches import Tokens

@@ -15,7 +15,9 @@ from npc.errors import ConfigError
 from npc.state import Exchange
 from npc.world import Scene
 
-ACTION_KINDS = ("direct", "indirect", "reference", "two", "none", "impossible", "noise")
+REQUEST_KINDS = ("direct", "indirect", "reference", "two")
+"""Clean requests."""
+ACTION_KINDS = (*REQUEST_KINDS, "none", "impossible", "heard", "noise")
 TALK_KINDS = ("knowledge", "unknown", "injection", "outside", "persona")
 KINDS = (*ACTION_KINDS, *TALK_KINDS)
 Kind = Literal[
@@ -25,6 +27,7 @@ Kind = Literal[
     "two",
     "none",
     "impossible",
+    "heard",
     "noise",
     "knowledge",
     "unknown",
@@ -33,8 +36,9 @@ Kind = Literal[
     "persona",
 ]
 """Requests: said plainly; hinted at; by a word for what was spoken of; two at once; talk that only sounds like one;
-for what is not there; as a recogniser misheard it. Talk: what the knowledge answers; what it is silent on; attempts
-to take the character over; what its world has no word for; who it is."""
+for what is not there; the clean ones as a recogniser heard them, with mistakes or without; only what it misheard.
+Talk: what the knowledge answers; what it is silent on; attempts to take the character over; what its world has no word
+for; who it is."""
 
 
 Item = TypeVar("Item", bound=BaseModel)

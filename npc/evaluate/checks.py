@@ -13,18 +13,22 @@ _NUMBERS = (
     *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
 )
 _TENS = {"twenty": 20, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90}
+_FACTORS = {"hundred": 100, "thousand": 1000}
 _DIGITS = {word: str(value) for value, word in enumerate(_NUMBERS)} | {word: str(n) for word, n in _TENS.items()}
 
 _ABSTAINS = re.compile(
-    r"\b(?:(?:do|does|did|would|could|can|will)(?:n't| not)|cannot|never|wouldn't|hardly|not) "
+    r"\b(?:(?:do|does|did|would|could|can|will|have|has|was)(?:n't| not)|can't|cannot|never|wouldn't|hardly|not) "
     r"(?:\w+ ){0,2}?(?:know|tell|say|heard?|learn(?:ed|t)|told|remember|recall|sure|certain|recollect|met|seen|speak|"
-    r"answer|guess|familiar|aware|mine to|recorded?)\b"
+    r"answer|guess|familiar|aware|mine to|recorded?|briefed|given to me)\b"
     r"|\bno (?:idea|clue|notion|word|record|memory|knowledge|data|answer|news|telling|such (?:name|story|thing))\b"
     r"|\b(?:beyond|past|outside) (?:me|my|what i)\b|\bis (?:news|a mystery|a closed book|unknown|strange) to me\b"
     r"|\bnews to me\b|\bunknown to me\b|\bwho (?:knows|can say)\b"
     r"|\byou(?:'d| would)? (?:must|should|better|best|have to) (?:\w+ ){0,2}ask\b"
     r"|\bask (?:someone|somebody|another)\b|\bnobody (?:ever )?(?:told|tells) me\b"
     r"|\bi know nothing\b|\bnothing (?:of|about) (?:that|it|this)\b|\bthat one (?:escapes|beats) me\b|\bbeats me\b"
+    r"|\b(?:nobody|no one|no \w+)(?: ever| has| thought to| lived to)? (?:told|tell|tells|sold) me\b"
+    r"|^unknown\b|\bno report on\b|\b(?:hidden|kept) from me\b|\bif i know\b"
+    r"|\bknows? (?:that|this) one and i do(?:n't| not)\b"
     r"|\bescapes me\b|\bi (?:wish|wonder) (?:\w+ ){0,2}kn[eo]w\b|\bi wish i could (?:say|tell)\b"
 )
 """Ways of owning not to know. Held to lists of both kinds by tests/evaluate/test_checks.py."""
@@ -51,6 +55,8 @@ def words(text: str) -> str:
         digits = _DIGITS.get(word, word)
         if word in _NUMBERS[1:10] and said and said[-1] in map(str, _TENS.values()):
             said[-1] = str(int(said[-1]) + int(digits))  # forty two
+        elif word in _FACTORS and said and said[-1].isdigit():
+            said[-1] = str(int(said[-1]) * _FACTORS[word])  # two hundred
         else:
             said.append(digits)
     return " ".join(said)

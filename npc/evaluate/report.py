@@ -7,8 +7,8 @@ from rich.table import Table
 from npc.evaluate.score import Rate, Score
 
 _ROWS = (
-    ("actions: exact", "exact"),
-    ("actions: name", "names"),
+    ("actions: exact, clean", "exact"),
+    ("actions: name, clean", "names"),
     ("acts when none is due", "unasked"),
     ("answers: grounded", "grounded"),
     ("abstains when it should", "abstains"),

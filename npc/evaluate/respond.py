@@ -1,7 +1,7 @@
 """Answers cases as a session would: look up, nominate, prompt, write under the grammar, read back.
 
 Uses the pieces that `npc.reply` uses, in its order; what is left out is sound.
-Replies are greedy, so that a table means the same tomorrow.
+Replies are greedy unless it is asked otherwise, so that a table means the same tomorrow.
 """
 
 import asyncio
@@ -13,8 +13,11 @@ from npc.actions import Act, Nomination, Nominator, ReplyParser, Say, compile_re
 from npc.character import Character, build_prompt
 from npc.config import Knowledge
 from npc.evaluate.cases import Call, Case, Prediction
+from npc.feeling import Heart
 from npc.knowledge import Embedder, KnowledgeIndex, VectorStore, read_passages
+from npc.moment import Moment, take_in
 from npc.stages import LanguageModel, Retriever
+from npc.state import Exchange, SessionState
 from npc.tts import ClauseSplitter
 from npc.turn import GenerationEnd, Grammar, TextPiece
 from npc.world import Scene
@@ -31,6 +34,8 @@ class Respondent:
         nominator: Nominator | None,
         knowledge: Knowledge,
         reply_words: int | None = None,
+        temperature: float = 0.0,
+        repetition_penalty: float = 1.0,
     ) -> None:
         """`reply_words`: after so many a reply ends with its sentence, as a session's does."""
         self._llm = llm
@@ -39,6 +44,7 @@ class Respondent:
         self._nominator = nominator
         self._knowledge = knowledge
         self._reply_words = reply_words
+        self._temperature, self._penalty = temperature, repetition_penalty
 
     @classmethod
     async def prepare(
@@ -50,6 +56,8 @@ class Respondent:
         knowledge: Knowledge | None = None,
         nominates: bool = True,
         reply_words: int | None = None,
+        temperature: float = 0.0,
+        repetition_penalty: float = 1.0,
     ) -> "Respondent":
         """Index what the characters know. `nominates`: plain requests must be acted on, as in a session."""
         knowledge = knowledge or Knowledge()
@@ -62,7 +70,7 @@ class Respondent:
             actions = {action.name: action for character in characters for action in character.actions}
             nominator = await Nominator.build(actions.values(), embedder, store)
         cast = {character.id: character for character in characters}
-        return cls(llm, cast, retrievers, nominator, knowledge, reply_words)
+        return cls(llm, cast, retrievers, nominator, knowledge, reply_words, temperature, repetition_penalty)
 
     async def respond(self, case: Case) -> Prediction:
         """Raises StageError when a stage fails."""
@@ -72,9 +80,11 @@ class Respondent:
         before = exchanges[-1].player if exchanges else ""
         passages = await self._retrievers[character.id].retrieve(case.utterance, self._knowledge.n_passages, before)
         grammar = await self._grammar(case.utterance, character, scene)
-        messages = build_prompt(character, scene, exchanges, passages, case.utterance)
-        sampling = replace(character.sampling, temperature=0.0, repetition_penalty=1.0)
-        parser, clauses = ReplyParser(character.actions, scene), ClauseSplitter()
+        notes = _moment(character, scene, exchanges, case.utterance).notes
+        messages = build_prompt(character, scene, exchanges, passages, case.utterance, (), notes)
+        sampling = replace(character.sampling, temperature=self._temperature, repetition_penalty=self._penalty, seed=0)
+        parser = ReplyParser(character.actions, scene, expressions=character.expressions)
+        clauses = ClauseSplitter()
         said, written, raw, calls = "", "", "", list[Call]()
         n_tokens = n_first = 0
         async with aclosing(self._llm.generate(messages, sampling, grammar)) as pieces:
@@ -140,5 +150,20 @@ class Respondent:
         if self._nominator is not None:
             nomination = await self._nominator.nominate(utterance, character.actions, scene)
         if nomination is None:
-            return compile_reply_grammar(character.actions, scene)
-        return compile_reply_grammar(character.actions, scene, "required", nomination.names, nomination.targets)
+            return compile_reply_grammar(character.actions, scene, expressions=character.expressions)
+        return compile_reply_grammar(
+            character.actions,
+            scene,
+            "required",
+            nomination.names,
+            nomination.targets,
+            expressions=character.expressions,
+        )
+
+
+def _moment(character: Character, scene: Scene, exchanges: Sequence[Exchange], utterance: str) -> Moment:
+    """What the character perceives and feels, having heard what was said before: the notes in a session's prompt."""
+    state = SessionState(scene, Heart.at_first(character.temper))
+    for exchange in exchanges:
+        take_in(character, state, scene, exchange.player, None, 0.0).settle(state)
+    return take_in(character, state, scene, utterance, None, 0.0)

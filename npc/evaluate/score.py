@@ -7,7 +7,7 @@ from statistics import median
 
 from npc.character import Character
 from npc.evaluate import checks
-from npc.evaluate.cases import ACTION_KINDS, Case, Prediction
+from npc.evaluate.cases import ACTION_KINDS, REQUEST_KINDS, Case, Prediction
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +47,13 @@ class Score:
     kinds: Mapping[str, Rate]
     """Exact calls for the kinds of requests, everything expected for the kinds of talk."""
     exact: Rate
-    """Calls right in name and arguments, where some are due."""
+    """Calls right in name and arguments, where some are due and nothing was misheard."""
     names: Rate
     unasked: Rate
     """Acts where no action is due."""
     noise_gap: float | None
-    """Points of exact match lost to the recogniser: direct and indirect requests against noisy ones."""
+    """Points of exact match lost to the recogniser: all clean requests against the same as heard; where there are none
+    of these, direct and indirect ones against the misheard."""
     grounded: Rate
     abstains: Rate
     """Of what the character cannot know."""
@@ -113,12 +114,16 @@ def score(cases: Sequence[Case], verdicts: Sequence[Verdict]) -> Score:
         for kind, own in sorted(by_kind.items())
     }
     wanted = {case.id: case.expect for case in cases}
-    due = [v for v in verdicts if (expect := wanted[v.id]) is not None and expect.actions]
+    due = [
+        v
+        for v in verdicts
+        if (expect := wanted[v.id]) is not None and expect.actions and v.kind not in ("heard", "noise")
+    ]
     known = [v for v in verdicts if v.kind == "knowledge" and v.abstains_rightly is not None]
     unknown = [v for v in verdicts if v.kind == "unknown"]
-    # The noisy cases are direct and indirect requests, spoken.
-    clean = _rate([v.is_exact for kind in ("direct", "indirect") for v in by_kind.get(kind, ())])
-    noisy = kinds.get("noise")
+    noisy = kinds.get("heard") or kinds.get("noise")
+    spoken = REQUEST_KINDS if "heard" in kinds else ("direct", "indirect")
+    clean = _rate([v.is_exact for kind in spoken for v in by_kind.get(kind, ())])
     return Score(
         n_cases=len(verdicts),
         kinds=kinds,

@@ -5,16 +5,17 @@ mistake is reported with its file and line.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from npc.actions import ActionSpec
 from npc.errors import ConfigError
 from npc.sheet import Sheet
+from npc.train.lore import LoreFile, LoreForm, check
 from npc.train.notation import read_action, read_entity, slots
 from npc.world import Entity
 
@@ -53,6 +54,8 @@ class Manner(_Form):
     failed: Lines = Field(description="tells that what was tried failed: {reason}")
     done: Lines = Field(description="tells that what was tried is done")
     unclear: Lines = Field(description="asks again, because the player's words made no sense")
+    refuse: Lines = Field(description="what its limits forbid")
+    praised: Lines = Field(description="answers praise")
 
 
 class ActionForm(_Form):
@@ -109,7 +112,23 @@ class PhrasingsForm(_Form):
     impossible: Lines = Field(description="requests that no character can fulfil")
     injection: Lines
     outside: dict[Era, list[str]]
-    who: Lines
+    wish: Lines = Field(description="wants it and does not ask, around {do} or {did}")
+    thanked: Lines = Field(description="thanks for what was done, around {doing}")
+    name: Lines = Field(description="asks who it is")
+    role: Lines = Field(description="asks what it does")
+    goal: Lines = Field(description="asks what it wants")
+    limit: Lines = Field(description="asks for what it never does, around {limit}")
+    again: Lines = Field(description="asks for the same once more")
+    same: Lines = Field(description="asks for the same with another {thing}")
+    instead: Lines = Field(description="corrects what was asked to {thing}")
+    other: Lines = Field(description="asks for the other one of two")
+    held: Lines = Field(description="asks what the player holds")
+    whereabouts: Lines = Field(description="asks where the character is")
+    state: Lines = Field(description="asks how a {thing} is")
+    echo: Lines = Field(description="said with a deed, around {do}, {doing} and {thing}")
+    goals: Lines = Field(description="what anybody may want")
+    limits: Lines = Field(description="what anybody may never do")
+    hindered: Lines = Field(description="said when a deed cannot be: {reason}")
     hello: Lines
     bye: Lines
     thanks: Lines
@@ -120,6 +139,17 @@ class PhrasingsForm(_Form):
     reasons: Lines = Field(description="why an action failed")
     openings: Lines = Field(description="{text} with what people put before and after")
     names: Lines = Field(description="names to give characters in place of their own")
+
+
+class MoreForm(_Form):
+    """Further ways of asking for an action that a world declares."""
+
+    ask: list[str] = []
+    hint: list[str] = []
+
+
+class RequestsForm(RootModel[dict[str, dict[str, MoreForm]]]):
+    """By world, by the action's bare name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +175,12 @@ class Corpus:
     manners: Mapping[str, Manner]
     worlds: tuple[World, ...]
     phrasings: PhrasingsForm
+    lore: tuple[LoreForm, ...] = ()
+    """What anybody may know."""
+    traits: tuple[LoreForm, ...] = ()
+    """What may stand in anybody's sheet."""
+    words: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The word lists of both."""
 
     def counts(self) -> dict[str, int]:
         """What there is, for the model card."""
@@ -160,6 +196,11 @@ class Corpus:
             "requests": sum(len(deed.form.ask) + len(deed.form.hint) + 1 for deed in deeds),
             "facts": len(facts),
             "questions": sum(len(fact.ask) + len(fact.silent) for fact in facts),
+            "dealt passages": len(self.lore),
+            "dealt traits": len(self.traits),
+            "questions to these": sum(
+                sum(len(each.ask) for each in form.qa) + len(form.silent) for form in (*self.lore, *self.traits)
+            ),
             "exchanges": sum(len(fact.ask) * len(fact.say) + len(fact.silent) for fact in facts) + len(chats),
             "lines in a manner": lines,
         }
@@ -177,21 +218,47 @@ def load_corpus(folder: Path = DATA) -> Corpus:
     sheet = Sheet.read(folder / "phrasings.yaml")
     phrasings = sheet.validate(PhrasingsForm)
     mistakes += sheet.mistakes
+    more: RequestsForm | None = None
+    lore, traits = LoreFile(facts=[]), LoreFile(facts=[])
+    if (folder / "requests.yaml").exists():
+        sheet = Sheet.read(folder / "requests.yaml")
+        more = sheet.validate(RequestsForm)
+        mistakes += sheet.mistakes
+    for name in ("lore", "traits"):
+        if (folder / f"{name}.yaml").exists():
+            sheet = Sheet.read(folder / f"{name}.yaml")
+            read = sheet.validate(LoreFile) or LoreFile(facts=[])
+            lore, traits = (read, traits) if name == "lore" else (lore, read)
+            check(sheet, read, {**lore.words, **traits.words})
+            mistakes += sheet.mistakes
     worlds: list[World] = []
     for file in sorted((folder / "worlds").glob("*.yaml")):
         sheet = Sheet.read(file)
         form = sheet.validate(WorldForm)
         if form is not None:
-            worlds.append(_world(sheet, form, manners))
+            worlds.append(_world(sheet, form, manners, more.root.get(file.stem, {}) if more else {}))
         mistakes += sheet.mistakes
     if mistakes or phrasings is None:
         raise ConfigError(mistakes=mistakes)
-    return Corpus(manners, tuple(worlds), phrasings)
+    return Corpus(
+        manners,
+        tuple(worlds),
+        phrasings,
+        tuple(lore.facts),
+        tuple(traits.facts),
+        {**lore.words, **traits.words},
+    )
 
 
-def _world(sheet: Sheet, form: WorldForm, manners: Mapping[str, Manner]) -> World:
+def _world(sheet: Sheet, form: WorldForm, manners: Mapping[str, Manner], more: Mapping[str, MoreForm]) -> World:
     deeds: list[Deed] = []
+    left = set(more)
     for signature, action in form.actions.items():
+        bare = signature.partition("(")[0].strip()
+        if bare in more:
+            left.discard(bare)
+            extra = more[bare]
+            action = action.model_copy(update={"ask": [*action.ask, *extra.ask], "hint": [*action.hint, *extra.hint]})
         path = ("actions", signature)
         try:
             spec = read_action(signature, action.does)
@@ -206,15 +273,17 @@ def _world(sheet: Sheet, form: WorldForm, manners: Mapping[str, Manner]) -> Worl
         needs = {p.name for p in spec.parameters if not p.is_optional}
         for text in (action.do, *action.ask):
             # Who is not named is the player.
-            left = needs - set(slots(text)) - ({p.name for p in spec.parameters if p.kind == "character"})
-            if left:
-                sheet.blame(path, f"'{text}' leaves {', '.join(left)} open", is_key=True)
+            open_ = needs - set(slots(text)) - ({p.name for p in spec.parameters if p.kind == "character"})
+            if open_:
+                sheet.blame(path, f"'{text}' leaves {', '.join(open_)} open", is_key=True)
         for text in (action.do, action.did):
             if not set(slots(text)) <= needs:
                 sheet.blame(path, f"'{text}' names what may be left out; only `ask` does", is_key=True)
         if any(p.kind == "string" for p in spec.parameters) and not action.texts:
             sheet.blame(path, "a text parameter wants `texts`: what may stand in it", is_key=True)
         deeds.append(Deed(spec, action))
+    for bare in sorted(left):
+        sheet.blame(("actions",), f"requests.yaml has more ways of asking for '{bare}', which is no action here")
     for n, fact in enumerate(form.facts):
         details = set(re.findall(r"\{([a-z][a-z0-9_]*):", fact.fact))
         for text in (*fact.ask, *fact.say, *fact.silent):

@@ -17,7 +17,7 @@ from npc.world import Entity
 _ACTION = re.compile(r"([a-z][a-z0-9_]*)(?:\((.*)\))?")
 _PARAMETER = re.compile(r"(\()?([a-z][a-z0-9_]*)(?:=([^,()]+))?\)?")
 _RANGE = re.compile(r"(-?\d+)\.\.(-?\d+)")
-_CHOICE = re.compile(r"\{([a-z][a-z0-9_]*):([^{}]*)\}")
+CHOICE = re.compile(r"\{([a-z][a-z0-9_]*):([^{}]*)\}")
 _SLOT = re.compile(r"\{([a-zA-Z][a-z0-9_]*)\}")
 
 
@@ -60,7 +60,7 @@ def definite(name: str) -> str:
 
 def choose_details(fact: str, random: Random) -> dict[str, str]:
     """One detail for each `{name:a|b}` of a fact."""
-    return {name: random.choice(choices.split("|")).strip() for name, choices in _CHOICE.findall(fact)}
+    return {name: random.choice(choices.split("|")).strip() for name, choices in CHOICE.findall(fact)}
 
 
 def fill(text: str, values: Mapping[str, str]) -> str:
@@ -74,8 +74,59 @@ def fill(text: str, values: Mapping[str, str]) -> str:
             return values[lowered][:1].upper() + values[lowered][1:]
         raise ConfigError(f"'{text}': {{{name}}} stands for nothing; have {', '.join(values) or 'no slots'}")
 
-    text = _CHOICE.sub(lambda match: value(match[1]), text)
+    text = CHOICE.sub(lambda match: value(match[1]), text)
     return _SLOT.sub(lambda match: value(match[1]), text)
+
+
+def capitalised(text: str) -> str:
+    """Each sentence begins with a capital."""
+    return re.sub(r"(?:^|(?<=[.!?] ))[a-z]", lambda match: match[0].upper(), text)
+
+
+def gerund(phrase: str) -> str:
+    """`stop the car` → `stopping the car`, by the rules that most verbs follow."""
+    verb, _, rest = phrase.partition(" ")
+    if verb.endswith("ie"):
+        verb = verb[:-2] + "y"
+    elif verb.endswith("e") and not verb.endswith(("ee", "oe", "ye")):
+        verb = verb[:-1]
+    elif re.fullmatch(r"[^aeiou]*[aeiou][bdgklmnprt]", verb):
+        verb += verb[-1]
+    return f"{verb}ing {rest}".strip()
+
+
+_ONES = (
+    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
+    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
+)
+_TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+
+
+def numeral(number: int, joint: str = " ") -> str:
+    """In words up to a hundred; a recogniser writes either."""
+    if not 0 <= number <= 100:
+        return str(number)
+    if number == 100:
+        return "one hundred"
+    if number < 20:
+        return _ONES[number]
+    tens = _TENS[number // 10]
+    return tens if number % 10 == 0 else f"{tens}{joint}{_ONES[number % 10]}"
+
+
+def spelled(number: int, random: Random, *, is_year: bool = False) -> str:
+    """As a writer might have put it: `42`, `forty-two`, `3,112`."""
+    if is_year:
+        return str(number)
+    if number > 999:
+        return f"{number:,}" if random.random() < 0.6 else str(number)
+    return numeral(number, "-") if random.random() < 0.6 else str(number)
+
+
+def as_npc(phrase: str) -> str:
+    """What a player asks for, in the mouth of the one who does it: `show me your hat` → `show you my hat`."""
+    swaps = {"me": "you", "my": "your", "mine": "yours", "us": "you", "our": "your", "your": "my", "yourself": "myself"}
+    return re.sub(r"\b(?:me|my|mine|us|our|your|yourself)\b", lambda match: swaps[match[0]], phrase)
 
 
 def slots(text: str) -> list[str]:

@@ -23,6 +23,8 @@ class Recipe(BaseModel):
     """What the engine will run: weights are rounded so in every forward pass (straight-through gradients)."""
     quantised_from: Annotated[float, Field(ge=0, le=1)] = 0.3
     """Share of the steps after which rounding sets in: first learn, then learn to live with it."""
+    quantised_share: Annotated[float, Field(ge=0, le=1)] = 1.0
+    """Of the steps after that: with some left out, the weights stay good unrounded as well."""
     layers: Positive = 4
     """Of a drafter: the base's first so many, with its embeddings and head."""
     examples: Positive = 200_000
@@ -41,6 +43,7 @@ class Recipe(BaseModel):
     save_every: Positive = 500
     minutes: Annotated[float, Field(gt=0)] = 600
     """Training ends in time for this, with the schedule run down to its end."""
+    dev_examples: Positive = 600
     dev_worlds: tuple[str, ...] = ()
     """Worlds kept out of training, whose loss is watched."""
 

@@ -65,7 +65,7 @@ def _said(corpus: Corpus) -> Iterator[str]:
         lines: object = getattr(phrasings, field)
         if isinstance(lines, dict):
             yield from (text for texts in lines.values() for text in texts)
-        elif isinstance(lines, Sequence) and field not in ("names", "openings", "reasons"):
+        elif isinstance(lines, Sequence) and field not in ("names", "openings", "reasons", "echo", "hindered", "goals"):
             yield from (str(text) for text in lines)
     for world in corpus.worlds:
         for deed in world.deeds:
@@ -74,6 +74,9 @@ def _said(corpus: Corpus) -> Iterator[str]:
             yield from (*fact.ask, *fact.silent)
         for form in world.form.cast:
             yield from (player for player, _ in form.chat)
+    for lore in (*corpus.lore, *corpus.traits):
+        yield from (ask for each in lore.qa for ask in each.ask)
+        yield from lore.silent
 
 
 def _pairs(text: str) -> frozenset[str]:

@@ -15,9 +15,10 @@ from npc.actions import PLAYER, ActionSpec, Parameter, render_call
 from npc.actions.spec import Args
 from npc.character import Character
 from npc.train.corpus import CastForm, Corpus, Deed, FactForm, Manner, World
-from npc.train.notation import choose_details, definite, fill, slots
+from npc.train.lore import Told, deal, in_first_person
+from npc.train.notation import choose_details, definite, fill, numeral, slots
 from npc.turn import Voice
-from npc.world import Entity, Scene
+from npc.world import Being, Entity, Scene
 
 RECAST = 0.2
 _OPAQUE = ("act", "cmd", "do", "skill", "verb", "npc", "fn")
@@ -42,6 +43,13 @@ class Known:
     @property
     def text(self) -> str:
         return fill(self.form.fact, self.details)
+
+    def question(self, random: Random) -> tuple[str, str]:
+        """A question, and a right answer."""
+        return fill(random.choice(self.form.ask), self.details), fill(random.choice(self.form.say), self.details)
+
+    def silent(self, random: Random) -> str | None:
+        return fill(random.choice(self.form.silent), self.details) if self.form.silent else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,11 @@ class Stage:
     character: Character
     scene: Scene
     deeds: tuple[tuple[Deed, ActionSpec], ...]
-    facts: tuple[Known, ...]
+    facts: tuple[Known | Told, ...]
+    traits: tuple[Told, ...] = ()
+    """What stands in the sheet and can be asked about."""
+    pairs: tuple[tuple[Entity, Entity], ...] = ()
+    """Things that differ by one word: the north gate, the south gate."""
 
     def line(self, kind: str, random: Random, **values: str) -> str:
         """What the character says of this `kind`, in its manner."""
@@ -91,13 +103,16 @@ def set_stage(corpus: Corpus, world: World, form: CastForm, random: Random) -> S
     is_recast = random.random() < RECAST
     manner = corpus.manners[random.choice(sorted(corpus.manners)) if is_recast else form.manner]
     ids = _Ids(random)
+    twins: list[tuple[str, str]] = []
     people = [one for one in world.people if one.name.lower() not in form.name.lower()]
-    scene = Scene(
-        description=random.choice(world.form.scenes),
-        places=_some(world.places, 2, 7, ids, random),
-        objects=_some(world.objects, 2, 8, ids, random),
-        characters=_some(people, 0, 4, ids, random),
-    )
+    places = _some(_paired(world.places, twins, random), 2, 7, ids, random, twins)
+    objects = _some(_paired(world.objects, twins, random), 2, 8, ids, random, twins)
+    characters = _some(people, 0, 4, ids, random)
+    places, objects, characters = _unique(places, objects, characters)
+    description = random.choice(world.form.scenes)
+    scene = Scene(description=description, places=places, objects=objects, characters=characters)
+    if random.random() < MOMENTS:
+        scene = _momentary(scene, random)
     # Requests for less may be more: actions whose targets are missing stay in the prompt now and then.
     n_deeds = random.randint(3, 10)
     chosen = random.sample(world.deeds, min(n_deeds, len(world.deeds)))
@@ -106,6 +121,12 @@ def set_stage(corpus: Corpus, world: World, form: CastForm, random: Random) -> S
         known = {deed.spec.name for deed in chosen}
         fresh = [deed for deed in others if deed.spec.name not in known]
         chosen += random.sample(fresh, min(random.randint(1, 5), len(fresh)))
+        random.shuffle(chosen)
+    if random.random() < OPPOSED:  # which of two that undo one another is meant, only the words tell
+        pairs_of = [deed for other in corpus.worlds if other.id == "opposites" for deed in other.deeds]
+        known = {deed.spec.name for deed in chosen}
+        for n in random.sample(range(0, len(pairs_of) - 1, 2), min(random.randint(1, 2), len(pairs_of) // 2)):
+            chosen += [deed for deed in pairs_of[n : n + 2] if deed.spec.name not in known]
         random.shuffle(chosen)
     style = random.random()
     deeds: list[tuple[Deed, ActionSpec]] = []
@@ -116,27 +137,46 @@ def set_stage(corpus: Corpus, world: World, form: CastForm, random: Random) -> S
             taken.add(spec.name)
             deeds.append((deed, spec))
     name = random.choice(corpus.phrasings.names) if random.random() < 0.3 else form.name
+    traits = tuple(
+        deal(each, corpus.words, random)
+        for each in random.sample(corpus.traits, min(random.choices((0, 1, 2, 3), (2, 4, 4, 2))[0], len(corpus.traits)))
+    )
+    if re.search(_AGE, form.persona):
+        traits = tuple(trait for trait in traits if not re.search(_AGE, trait.text))
+    sentences = [" ".join(form.persona.split()), *(trait.text for trait in traits)]
+    random.shuffle(sentences)
     character = Character(
         id="someone",
         folder=Path(),
         name=name,
         role=form.role,
-        persona=" ".join(form.persona.split()),
+        persona=" ".join(sentences),
         voice=Voice("heart"),
         style=random.choice(manner.style),
-        goals=tuple(form.goals) if random.random() < 0.7 else (),
-        limits=tuple(form.limits) if random.random() < 0.7 else (),
+        goals=_drawn(form.goals, corpus.phrasings.goals, random),
+        limits=_drawn(form.limits, corpus.phrasings.limits, random),
         actions=tuple(spec for _, spec in deeds),
         scene=scene,
         # Read and left alone: what a character feels and shows is decided beside the words.
         emotions=tuple(random.sample(EMOTIONS, random.randint(3, 6))) if random.random() < 0.5 else (),
         gestures=tuple(random.sample(GESTURES, random.randint(2, 4))) if random.random() < 0.4 else (),
     )
-    facts = tuple(Known(fact, choose_details(fact.fact, random)) for fact in world.form.facts)
-    return Stage(world, form, manner, character, scene, tuple(deeds), facts)
+    own_facts = [Known(fact, choose_details(fact.fact, random)) for fact in world.form.facts]
+    lore = [deal(each, corpus.words, random) for each in random.sample(corpus.lore, min(4, len(corpus.lore)))]
+    here = {entity.name: entity for entity in scene.entities}
+    pairs = tuple((here[one], here[other]) for one, other in twins if one in here and other in here)
+    own = tuple(map(in_first_person, traits))
+    return Stage(world, form, manner, character, scene, tuple(deeds), (*own_facts, *lore), own, pairs)
 
 
-def make_request(deed: Deed, spec: ActionSpec, scene: Scene, random: Random) -> Request:
+def _drawn(own: Sequence[str], anybodys: Sequence[str], random: Random) -> tuple[str, ...]:
+    """None to three, the character's own among them."""
+    n = random.choices((0, 1, 2, 3), (3, 3, 3, 1))[0]
+    return tuple([*own, *random.sample(anybodys, n)][:n])
+
+
+def make_request(deed: Deed, spec: ActionSpec, scene: Scene, random: Random, about: Entity | None = None) -> Request:
+    """`about` is taken for the first parameter that it fits."""
     args: dict[str, str | int | float] = {}
     words: dict[str, str] = {}
     entities: list[Entity] = []
@@ -150,6 +190,8 @@ def make_request(deed: Deed, spec: ActionSpec, scene: Scene, random: Random) -> 
             case "place" | "object" | "character":
                 here = [entity for entity in parameter.entities(scene) if entity.id not in used]
                 entity = random.choice(here or list(parameter.entities(scene)))
+                if about is not None and about in here:
+                    entity, about = about, None
                 used.add(entity.id)
                 args[parameter.name] = entity.id
                 words[authored.name] = spoken(entity)
@@ -171,25 +213,6 @@ def make_request(deed: Deed, spec: ActionSpec, scene: Scene, random: Random) -> 
 
 def spoken(entity: Entity) -> str:
     return "me" if entity.id == PLAYER else definite(entity.spoken_name)
-
-
-_ONES = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"),
-    *("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"),
-)
-_TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-
-
-def numeral(number: int) -> str:
-    """In words up to a hundred; a recogniser writes either."""
-    if not 0 <= number <= 100:
-        return str(number)
-    if number == 100:
-        return "a hundred"
-    if number < 20:
-        return _ONES[number]
-    tens = _TENS[number // 10]
-    return tens if number % 10 == 0 else f"{tens} {_ONES[number % 10]}"
 
 
 class _Ids:
@@ -219,15 +242,110 @@ class _Ids:
                 return entity.id
 
 
-def _some(entities: Sequence[Entity], least: int, most: int, ids: _Ids, random: Random) -> tuple[Entity, ...]:
+def _some(
+    entities: Sequence[Entity],
+    least: int,
+    most: int,
+    ids: _Ids,
+    random: Random,
+    together: Sequence[tuple[str, str]] = (),
+) -> tuple[Entity, ...]:
+    """Of `together` both come or none."""
     n = min(random.randint(least, most), len(entities))
     chosen = random.sample(list(entities), n)
+    for pair in together:
+        if any(entity.name in pair for entity in chosen):
+            chosen += [entity for entity in entities if entity.name in pair and entity not in chosen]
+    random.shuffle(chosen)
     renamed: dict[str, Entity] = {}
     for entity in chosen:
         description = entity.description if random.random() < 0.7 else ""
         one = replace_entity(entity, ids(entity), description)
         renamed.setdefault(one.id, one)
     return tuple(renamed.values())
+
+
+def _unique(*kinds: Sequence[Entity]) -> list[tuple[Entity, ...]]:
+    """Of two with one id or one name, in whatever kind, the first stays."""
+    seen: set[str] = set()
+    kept: list[tuple[Entity, ...]] = []
+    for entities in kinds:
+        own: list[Entity] = []
+        for entity in entities:
+            if seen.isdisjoint((entity.id, entity.spoken_name.lower())):
+                seen |= {entity.id, entity.spoken_name.lower()}
+                own.append(entity)
+        kept.append(tuple(own))
+    return kept
+
+
+_AGE = r"You (?:are|turned) (?:\d+|[a-z]+teen|[a-z]+ty(?:-[a-z]+)?|five|six|seven|eight|nine|ten|eleven|twelve)\b"
+
+OPPOSED = 0.3
+PAIRED = 0.3
+MOMENTS = 0.35
+"""Shares of stages where deeds undo one another, where two things differ by one word, where the moment is told."""
+MODIFIERS = (
+    ("north", "south", "east", "west"),
+    ("red", "blue", "green", "white", "black", "yellow"),
+    ("left", "right"),
+    ("big", "small"),
+    ("old", "new"),
+    ("first", "second", "third"),
+    ("upper", "lower"),
+    ("iron", "wooden", "stone"),
+    ("long", "short"),
+    ("round", "square"),
+    ("open", "covered"),
+    ("cracked", "whole"),
+)
+LABELS = (("one", "two", "three", "four"), ("A", "B", "C", "D"), ("seven", "eight", "nine", "twelve"))
+
+
+def _paired(entities: Sequence[Entity], twins: list[tuple[str, str]], random: Random) -> list[Entity]:
+    """Now and then one of the things is two: the lamp becomes the left lamp and the right one, or lamp A and lamp B."""
+    known = list(entities)
+    fitting = [each for each in known if re.fullmatch(r"(?:the|an?) [a-z ]+", each.name)]
+    if not fitting or random.random() > PAIRED:
+        return known
+    one = random.choice(fitting)
+    head = one.name.split()[-1]
+    if random.random() < 0.7:
+        first, second = random.sample(random.choice(MODIFIERS), 2)
+        names = (f"the {first} {head}", f"the {second} {head}")
+    else:
+        first, second = random.sample(random.choice(LABELS), 2)
+        names = (f"{head} {first}", f"{head} {second}")
+    twins.append(names)
+    made = [
+        Entity(id="_".join(re.findall(r"[a-z0-9]+", re.sub("^the ", "", name.lower()))), name=name) for name in names
+    ]
+    return [each for each in known if each is not one and head not in each.name.split()] + made
+
+
+_STATES = ("locked", "broken", "hot", "wet", "empty", "full", "dusty", "open", "closed", "damaged", "on fire", "stuck")
+
+
+def _momentary(scene: Scene, random: Random) -> Scene:
+    """With what a game reports of this moment: who is where, holds what, looks at what; how things are."""
+    places, objects = scene.places, list(scene.objects)
+    characters = [entity.id for entity in scene.characters]
+    for n, entity in enumerate(objects):
+        draw = random.random()
+        if draw < 0.12:
+            objects[n] = entity.model_copy(update={"held_by": random.choice(["player", "npc", *characters])})
+        elif draw < 0.3:
+            objects[n] = entity.model_copy(update={"state": ((random.choice(_STATES).replace(" ", "_"), True),)})
+    here = random.choice(places).id if places else None
+    seen = [entity.id for entity in scene.entities]
+    player = Being(
+        distance=random.choice((None, 1.0, 2.0, 4.0, 9.0)),
+        at=here if random.random() < 0.4 else None,
+        looking_at=random.choice([*seen, "npc"]) if random.random() < 0.3 else None,
+        pointing_at=random.choice(seen) if seen and random.random() < 0.25 else None,
+    )
+    npc = Being(at=here if random.random() < 0.6 else None)
+    return scene.model_copy(update={"objects": tuple(objects), "player": player, "npc": npc})
 
 
 def replace_entity(entity: Entity, entity_id: str, description: str) -> Entity:

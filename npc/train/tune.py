@@ -8,8 +8,10 @@ import json
 import logging
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import torch
@@ -82,8 +84,10 @@ class Tuning:
             progress = max(self.step / self.n_steps, elapsed / (60 * self.recipe.minutes))
             if progress >= 1 or (most_steps is not None and self.step - n_begun >= most_steps):
                 break
+            is_rounded = progress >= self.recipe.quantised_from
+            is_rounded &= Random(f"{self.recipe.seed}/{self.step}").random() < self.recipe.quantised_share
             for rounding in self._roundings:
-                rounding.is_on = progress >= self.recipe.quantised_from
+                rounding.is_on = is_rounded
             rate = self.recipe.learning_rate * _schedule(progress, self.recipe.warmup)
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
@@ -102,20 +106,32 @@ class Tuning:
         self._save()
 
     @torch.no_grad()
-    def evaluate(self) -> dict[str, float]:
-        """Of the dev examples' replies: mean loss a token, and the share of tokens that greedy decoding would write."""
+    def evaluate(self) -> dict[str, Any]:  # JSON: numbers, and numbers by kind
+        """Of the dev examples' replies: mean loss a token, and the share of tokens that greedy decoding would write.
+
+        `calls`: of the last replies, by kind, in how many greedy decoding would write the first call, or none, as
+        it should, if the words before it were as authored; percent.
+        """
         if not self._dev:
             return {}
         self.model.eval()
         loss = right = n = 0.0
+        calls: defaultdict[str, list[bool]] = defaultdict(list)
         for chosen in batches(self._dev, self.recipe.batch_tokens, 0):
-            batch = collate([self._dev[i] for i in chosen], self._pad_id).to(self.device)
+            examples = [self._dev[i] for i in chosen]
+            batch = collate(examples, self._pad_id).to(self.device)
             logits, labels = self._replies(self.model, batch)
             loss += float(F.cross_entropy(logits.float(), labels, reduction="sum"))
-            right += float((logits.argmax(-1) == labels).sum())
+            is_right = logits.argmax(-1) == labels
+            right += float(is_right.sum())
             n += labels.numel()
+            counts = (batch.labels[:, 1:] != IGNORED).sum(1).tolist()
+            for each, verdicts in zip(examples, torch.split(is_right.cpu(), counts), strict=True):
+                own = verdicts[-(len(each.ids) - each.n_prompt) :]
+                calls[each.kind].append(bool(own[each.call[0] : each.call[1]].all()) if each.call else True)
         self.model.train()
-        return {"loss": loss / n, "right": right / n}
+        by_kind = {kind: round(100 * sum(rights) / len(rights), 1) for kind, rights in sorted(calls.items()) if kind}
+        return {"loss": loss / n, "right": right / n, "calls": by_kind}
 
     def _learn(self, chosen: Sequence[Sequence[int]]) -> float:
         self.model.train()
@@ -145,7 +161,9 @@ class Tuning:
         """Logits and labels of the replies' tokens alone: [n, vocab], [n]. The head is not run for the prompts."""
         with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.device.startswith("cuda")):
             body: Any = model.get_submodule("model")  # what transformers names the network below the head
-            hidden = body(input_ids=batch.ids, attention_mask=batch.mask, use_cache=False).last_hidden_state
+            # No mask: what is padded stands behind the text, so no token that is learnt can see it, and attention
+            # without one is the quicker kind.
+            hidden = body(input_ids=batch.ids, use_cache=False).last_hidden_state
             labels = batch.labels[:, 1:]
             is_reply = labels != IGNORED
             logits: Tensor = model.get_submodule("lm_head")(hidden[:, :-1][is_reply])

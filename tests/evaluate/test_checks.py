@@ -10,13 +10,17 @@ ABSTAINING = """
 I do not know. | I don't know that, dear. | No idea. | Couldn't tell you. | Never heard of it. | I cannot say.
 Alas, of that I know nothing. | No record of that exists. | That was never told to me. | Nobody ever told me that.
 You'd better ask the captain. | That beats me. | I wish I knew. | Who knows? | News to me. | I have no word of that.
-I am not sure. | I couldn't say, traveller. | That is beyond me. | Not that I recall, I don't remember his name.
+Can't say, sir. | Nobody has told me yet! | No sailor ever told me that.
+I haven't heard, and I hear most things. | Unknown.
+It is hidden from me. | Blow me if I know. | I wasn't briefed on that. | No report on that. | I am not sure.
+I couldn't say, traveller. | That is beyond me. | Not that I recall, I don't remember his name.
 """
 KNOWING = """
 It is forty-two millimetres thick. | Seven crowns a day. | Ludmila. A circus left her. | In April, nine years ago.
 Ask me nicely and it costs two. | The bear knows me well. | You can tell by the bell. | Nothing; pilgrims drink free.
 I never whistle at night. | He told me to wait. | Half fare, if they stand. | The last car goes at twenty past ten.
-I do. Openly. | Nobody winds it. | Emil played until he slept on it.
+I do. Openly. | Nobody winds it. | It was kept in the safe. | The unknown soldier lies there.
+He was given to her by the sea. | Emil played until he slept on it.
 """
 
 
@@ -40,6 +44,8 @@ def test_an_answer_is_not_taken_for_ignorance(reply: str) -> None:
         ("It's forty-two millimetres.", "42", True),
         ("3,112 of them.", "3112", True),
         ("Twenty past ten.", "20 past 10", True),
+        ("Two hundred dinars.", "200", True),
+        ("Three thousand.", "3000", True),
         ("It stays nailed.", "nail", True),
         ("Every thirteen days.", "3", False),
         ("The weather is fine.", "we", False),

@@ -87,3 +87,28 @@ async def test_a_reply_that_is_long_enough_ends_with_its_sentence() -> None:
     answering = Respondent(llm, {odile.id: odile}, {odile.id: Shelf()}, None, Knowledge(), reply_words=4)
     made = await answering.respond(Case(id="1", character=odile.id, utterance="Hm?"))
     assert (made.reply, made.actions) == ("One two three four.", ())
+
+
+async def test_the_prompt_tells_what_a_session_would_tell_of_the_moment() -> None:
+    llm = Scripted("Aye.")
+    case = Case.model_validate(
+        {
+            "id": "1",
+            "character": "funicular-driver",
+            "utterance": "Stamp it, please.",
+            "history": [{"role": "player", "text": "Here is my season pass."}, {"role": "npc", "text": "So it is."}],
+        }
+    )
+    await respondent(llm).respond(case)
+    assert '(By "it" the player means season_pass.)' in llm.messages[0][-1].content
+
+
+async def test_a_reply_can_be_sampled_as_a_session_samples_it() -> None:
+    odile = load_character(ODILE)
+    llm = Scripted("Aye.")
+    answering = Respondent(
+        llm, {odile.id: odile}, {odile.id: Shelf()}, None, Knowledge(), temperature=0.3, repetition_penalty=1.1
+    )
+    await answering.respond(Case(id="1", character=odile.id, utterance="Hm?"))
+    assert llm.sampling is not None
+    assert (llm.sampling.temperature, llm.sampling.repetition_penalty) == (0.3, 1.1)

@@ -80,6 +80,17 @@ def test_the_recognisers_cost_is_the_gap_between_clean_and_noisy() -> None:
     assert score(cases, verdicts).noise_gap == 100.0
 
 
+def test_what_was_heard_is_held_against_all_the_clean_requests() -> None:
+    kinds = ("direct", "two", "heard", "noise")
+    cases = [case(kind, actions=[WALK]) for kind in kinds]
+    verdicts = [
+        judge(each, reply("Aye.", *([WALK] if each.kind in ("direct", "heard") else []), id=each.id), PIKE)
+        for each in cases
+    ]
+    counted = score(cases, verdicts)
+    assert (counted.noise_gap, counted.exact.percent, counted.exact.n) == (-50.0, 50.0, 2)
+
+
 def test_a_score_is_plain_json_and_a_table() -> None:
     cases = [case("direct", actions=[WALK])]
     counted = score(cases, [judge(cases[0], reply("Aye.", WALK, id="direct"), PIKE)])

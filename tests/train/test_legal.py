@@ -28,7 +28,7 @@ def test_the_grammar_writes_every_reply_that_is_taught(models: ModelStore) -> No
         draft = write(random.choice(list(SHARES)), Writer(corpus, stage, random))
         if draft is None:
             continue
-        grammar = compile_reply_grammar(stage.character.actions, stage.scene)
+        grammar = compile_reply_grammar(stage.character.actions, stage.scene, expressions=stage.character.expressions)
         matcher = llguidance.LLMatcher(known, llguidance.LLMatcher.grammar_from_lark(grammar.lark))
         tokens = tokenizer.encode(draft.reply)
         assert matcher.validate_tokens(tokens) == len(tokens), draft.reply

@@ -55,6 +55,16 @@ def test_only_the_reply_and_its_end_are_learnt(tokens: list[Tokens]) -> None:
         assert learnt[-1] == 258
 
 
+def test_replies_in_the_middle_of_a_talk_are_learnt_where_they_are_marked(base: Path) -> None:
+    said = ("Who are you?", "Pike.", "Ring it.", "Aye. [ring(times=2)]", "Thanks.")
+    messages = tuple(ChatMessage("assistant" if n % 2 else "user", text) for n, text in enumerate(said))
+    tokenizer = ChatTokenizer(base)
+    made = next(iter(tokenise([ChatExample("x", "w", messages, "Hm.", (3,))], tokenizer, 258, 512)))
+    labels = collate([made], 0).labels[0]
+    learnt = [token for token in labels.tolist() if token != IGNORED]
+    assert learnt == [*tokenizer.encode("Aye. [ring(times=2)]"), 258, *tokenizer.encode("Hm."), 258]
+
+
 def test_prompts_are_the_engines_own(base: Path, tokens: list[Tokens]) -> None:
     prompt = ChatTokenizer(base).prompt([ChatMessage("user", "Who are you?")])
     assert list(tokens[0].ids[: tokens[0].n_prompt]) == prompt
@@ -139,3 +149,27 @@ def test_training_ends_in_its_time(base: Path, tokens: list[Tokens], tmp_path: P
 
 def test_the_recipes_that_ship_can_be_read() -> None:
     assert {read_recipe(file).method for file in RECIPES.glob("*.toml")} == {"low-rank", "full", "draft"}
+
+
+def test_what_is_watched_is_told_by_kind(base: Path, tokens: list[Tokens], tmp_path: Path) -> None:
+    """Whether the calls would be written, and none where none are due."""
+    tuning = run(base, tokens, tmp_path, RECIPE.model_copy(update={"epochs": 60}))
+    watched = tuning.evaluate()
+    assert set(watched) == {"loss", "right", "calls"}
+    assert watched["calls"] == {"x": 100.0}
+    call = next(each for each in tokens if each.call and each.call[1] < len(each.ids) - each.n_prompt)
+    begin, end = call.call or (0, 0)
+    assert ChatTokenizer(base).library.decode(call.ids[call.n_prompt :][begin:end].tolist()) == "[ring(times=2)]"
+
+
+def test_weights_that_are_rounded_in_some_steps_are_unrounded_in_others(
+    base: Path, tokens: list[Tokens], tmp_path: Path
+) -> None:
+    recipe = RECIPE.model_copy(update={"quantised_from": 0.0, "quantised_share": 0.5, "epochs": 12})
+    tuning = Tuning(load_base(base, "cpu"), recipe, tokens, [], tmp_path, 258, clock=itertools.count().__next__)
+    seen: list[bool] = []
+    learn = tuning._learn
+    tuning._learn = lambda chosen: seen.append(tuning._roundings[0].is_on) or learn(chosen)  # type: ignore[func-returns-value,method-assign]
+    tuning.run()
+    assert {True, False} == set(seen)
+    assert tuning._roundings[0].is_on

@@ -1,0 +1,264 @@
+"""Exchanges in which something is to be done: asked for plainly or not, by a word for it, twice, again, in vain."""
+
+import re
+from dataclasses import replace
+
+from npc.actions import PLAYER, Parameter
+from npc.state import Exchange, Outcome
+from npc.train.notation import definite, fill, slots
+from npc.train.stage import Request, make_request, spoken
+from npc.train.writer import Draft, Writer, described, is_verb_phrase, sentence
+from npc.world import Entity
+
+_SPOKEN_OF = (
+    "What is {thing}?", "Tell me about {thing}.", "I see {thing} here.", "Is that {thing}?", "{Thing}, is it?",
+    "What about {thing}?", "I was thinking of {thing}.", "You have {thing}, I see.",
+    "There is something about {thing}.",
+    "I like the look of {thing}.", "Is {thing} any good?",
+)  # fmt: skip
+
+
+def direct(writer: Writer) -> Draft | None:
+    request = writer.stage.request(writer.random)
+    return None if request is None else Draft(writer.ask(request), writer.act(request))
+
+
+def indirect(writer: Writer) -> Draft | None:
+    stage, random = writer.stage, writer.random
+    if random.random() < 0.3:
+        request = stage.request(random)
+        if request is None or not set(request.words) <= set(slots(request.deed.form.did)) | _unsaid(request):
+            return None
+        form = request.deed.form
+        wish = fill(
+            random.choice(writer.phrasings.wish), {"do": request.phrase(form.do), "did": request.phrase(form.did)}
+        )
+        return Draft(writer.said(sentence(wish)), writer.act(request))
+    hinted = [pair for pair in stage.deeds if pair[0].form.hint]
+    request = stage.request(random, hinted) if hinted else None
+    if request is None:
+        return None
+    # A hint may leave open what the action needs; then it is no request for just this.
+    hints = [hint for hint in request.deed.form.hint if _settles(writer, request, hint)]
+    if not hints:
+        return None
+    return Draft(sentence(request.phrase(random.choice(hints))), writer.act(request))
+
+
+def _unsaid(request: Request) -> set[str]:
+    return {name for name, words in request.words.items() if words == "me"}
+
+
+def _settles(writer: Writer, request: Request, hint: str) -> bool:
+    """Whether nothing that must be chosen is left open by the hint."""
+    named = set(slots(hint))
+    if not named <= set(request.words) or any(request.words[name] == "me" for name in named):
+        return False  # "They will never let me through" would be fine, "Me is freezing" not
+    for authored, own in zip(request.deed.spec.parameters, request.spec.parameters, strict=True):
+        if authored.name in named or own.name not in request.args:
+            continue
+        if request.args[own.name] != PLAYER and len(own.targets(writer.stage.scene)) != 1:
+            return False
+    return True
+
+
+def _target(writer: Writer, request: Request) -> tuple[Parameter, Parameter, Entity] | None:
+    """One of its targets that is not the player: the parameter as authored, as here, and what it is."""
+    targets = [
+        (authored, own, entity)
+        for authored, own in zip(request.deed.spec.parameters, request.spec.parameters, strict=True)
+        if own.kind in ("place", "object", "character") and request.args.get(own.name, PLAYER) != PLAYER
+        for entity in request.entities
+        if entity.id == request.args[own.name]
+    ]
+    return writer.random.choice(targets) if targets else None
+
+
+def _targeted(writer: Writer) -> Request | None:
+    fitting = [
+        pair
+        for pair in writer.stage.deeds
+        if any(p.kind in ("place", "object", "character") for p in pair[0].spec.parameters)
+    ]
+    return writer.stage.request(writer.random, fitting) if fitting else None
+
+
+def _pointed(writer: Writer, request: Request, authored: Parameter) -> str:
+    """Asks for it with "it" in place of the thing."""
+    pronoun = {"place": "there", "character": "them"}.get(
+        authored.kind, writer.random.choice(("it", "it", "it", "that", "that one"))
+    )
+    words = {**request.words, authored.name: pronoun}
+    asked = writer.ask(replace(request, words=words, entities=()))
+    return re.sub(r"\b(?:to|at|in|into|on|onto|from|for|towards?|over to) there\b", "there", asked)
+
+
+def reference(writer: Writer) -> Draft | None:
+    """Something was spoken of; now the player asks for something to be done with "it"."""
+    request = _targeted(writer)
+    found = _target(writer, request) if request is not None else None
+    if request is None or found is None:
+        return None
+    authored, _, entity = found
+    said = fill(writer.random.choice(_SPOKEN_OF), {"thing": spoken(entity)})
+    before = Exchange(said, writer.lead(0.3, described(entity)))
+    return Draft(_pointed(writer, request, authored), writer.act(request), (), (before,), recent=(entity.id,))
+
+
+def then(writer: Writer) -> Draft | None:
+    """Something was done with a thing; now something else is to be done with "it"."""
+    first = _targeted(writer)
+    found = _target(writer, first) if first is not None else None
+    if first is None or found is None:
+        return None
+    entity = found[2]
+    fitting = [
+        pair
+        for pair in writer.stage.deeds
+        if pair[0] is not first.deed and any(entity in p.entities(writer.stage.scene) for p in pair[1].parameters)
+    ]
+    if not fitting:
+        return None
+    second = make_request(*writer.random.choice(fitting), writer.stage.scene, writer.random, about=entity)
+    authored = next(
+        (
+            a
+            for a, own in zip(second.deed.spec.parameters, second.spec.parameters, strict=True)
+            if second.args.get(own.name) == entity.id
+        ),
+        None,
+    )
+    if authored is None:
+        return None
+    before = Exchange(writer.ask(first), writer.act(first))
+    return Draft(_pointed(writer, second, authored), writer.act(second), (), (before,), recent=(entity.id,))
+
+
+def again(writer: Writer) -> Draft | None:
+    request = writer.stage.request(writer.random)
+    if request is None:
+        return None
+    before = Exchange(writer.ask(request), writer.act(request))
+    return Draft(writer.random.choice(writer.phrasings.again), writer.act(request), (), (before,))
+
+
+def another(writer: Writer) -> Draft | None:
+    """The same with another thing; or not that one, this one; or the other one of two."""
+    request = _targeted(writer)
+    found = _target(writer, request) if request is not None else None
+    if request is None or found is None:
+        return None
+    _, own, entity = found
+    twin = next((pair[1 - pair.index(entity)] for pair in writer.stage.pairs if entity in pair), None)
+    if twin is not None and writer.random.random() < 0.7:
+        asked, other = writer.random.choice(writer.phrasings.other), twin
+    else:
+        others = [each for each in own.entities(writer.stage.scene) if each.id not in (entity.id, PLAYER)]
+        others = [each for each in others if each not in request.entities]
+        if not others:
+            return None
+        other = writer.random.choice(others)
+        asked = writer.random.choice((*writer.phrasings.same, *writer.phrasings.instead))
+        asked = fill(asked, {"thing": spoken(other)})
+    words = {name: spoken(other) if w == spoken(entity) else w for name, w in request.words.items()}
+    entities = tuple(other if each is entity else each for each in request.entities)
+    changed = replace(request, args={**request.args, own.name: other.id}, words=words, entities=entities)
+    before = Exchange(writer.ask(request), writer.act(request))
+    return Draft(asked, writer.act(changed), (), (before,))
+
+
+def two(writer: Writer) -> Draft | None:
+    random, stage = writer.random, writer.stage
+    first = stage.request(random)
+    possible = [pair for pair in stage.deeds if pair[1].is_possible(stage.scene)]
+    if first is None or len(possible) < 2:
+        return None
+    things = [entity for entity in first.entities if entity.id != PLAYER]
+    about = things[0] if things and random.random() < 0.35 else None
+    second = make_request(*random.choice(possible), stage.scene, random, about=about)
+    if first.deed is second.deed:
+        return None
+    a, b = (_phrase(writer, each) for each in (first, second))
+    if about is not None and about in second.entities and definite(about.spoken_name) in a and random.random() < 0.6:
+        kind = next(own.kind for own in second.spec.parameters if second.args.get(own.name) == about.id)
+        pronoun = {"place": "there", "character": "them"}.get(kind, "it")
+        b = b.replace(definite(about.spoken_name), pronoun)
+        b = re.sub(r"\b(?:to|at|in|into|on|onto|from|for|towards?|over to) there\b", "there", b)
+    asked = writer.said(sentence(fill(random.choice(writer.phrasings.join), {"a": a, "b": b})))
+    draw = random.random()
+    ack = writer.line("ack")
+    if draw < 0.3:
+        return Draft(asked, f"{ack} {first.call} {second.call}")
+    if draw < 0.6:
+        return Draft(asked, f"{ack} {first.call} {writer.echo(second)} {second.call}")
+    return Draft(asked, f"{writer.echo(first)} {first.call} {writer.echo(second)} {second.call}")
+
+
+def _phrase(writer: Writer, request: Request) -> str:
+    named = {name for name, words in request.words.items() if words != "me"}
+    ways = [t for t in (request.deed.form.do, *request.deed.form.ask) if named <= set(slots(t)) <= set(request.words)]
+    ways = [way for way in ways if "," not in way and "?" not in way and is_verb_phrase(way)]
+    return request.phrase(writer.random.choice(ways or [request.deed.form.do]))
+
+
+def outcome(writer: Writer) -> Draft | None:
+    """What became of an action: the player asks, asks to try again, or asks for something else."""
+    random = writer.random
+    request = writer.stage.request(random)
+    if request is None:
+        return None
+    before = (Exchange(writer.ask(request), writer.act(request)),)
+    asked = random.choice(writer.phrasings.result)
+    draw = random.random()
+    if draw < 0.25:
+        return Draft(asked, writer.line("done"), (), before, (Outcome(request.call, "done"),))
+    reason = random.choice(writer.phrasings.reasons)
+    failed = Outcome(request.call, random.choice(("failed", "failed", "refused")), reason)
+    if draw < 0.65:
+        return Draft(asked, writer.line("failed", reason=reason), (), before, (failed,))
+    if draw < 0.75:
+        return Draft(random.choice(writer.phrasings.again), writer.act(request), (), before, (failed,))
+    other = writer.stage.request(random)
+    if other is None or other.deed is request.deed:
+        return None
+    reply = f"{writer.line('failed', reason=reason)} {writer.echo(other)} {other.call}"
+    return Draft(writer.ask(other), reply if random.random() < 0.5 else writer.act(other), (), before, (failed,))
+
+
+def hindered(writer: Writer) -> Draft | None:
+    """The game says that it cannot be done now."""
+    request = writer.stage.request(writer.random)
+    if request is None:
+        return None
+    reason = writer.random.choice(writer.phrasings.reasons)
+    reply = fill(writer.random.choice(writer.phrasings.hindered), {"reason": reason.replace("you do not", "I do not")})
+    return Draft(writer.ask(request), writer.lead(0.3, reply), notes=(f"You cannot do that now: {reason}.",))
+
+
+def deictic(writer: Writer) -> Draft | None:
+    """ "That one": what the player points or looks at."""
+    scene = writer.stage.scene
+    entity_id = scene.player.pointing_at or scene.player.looking_at
+    entity = next((each for each in scene.entities if each.id == entity_id), None)
+    fitting = [
+        pair for pair in writer.stage.deeds if entity and any(entity in p.entities(scene) for p in pair[1].parameters)
+    ]
+    if entity is None or not fitting:
+        return None
+    request = make_request(*writer.random.choice(fitting), scene, writer.random, about=entity)
+    authored = next(
+        (
+            a
+            for a, own in zip(request.deed.spec.parameters, request.spec.parameters, strict=True)
+            if request.args.get(own.name) == entity.id
+        ),
+        None,
+    )
+    if authored is None:
+        return None
+    pronoun = {"place": "over there", "character": "that person"}.get(
+        authored.kind, writer.random.choice(("that one", "this one", "that"))
+    )
+    asked = writer.ask(replace(request, words={**request.words, authored.name: pronoun}, entities=()))
+    asked = re.sub(r"\b(?:to|at|in|into|on|onto|from|for|towards?|over to) over there\b", "over there", asked)
+    return Draft(asked, writer.act(request), notes=(f'By "{pronoun}" the player means {entity.id}.',))

@@ -118,8 +118,8 @@ class FusedStep:
 
 
 def _inputs(n: int, size: int) -> tuple[Array, Array, Array]:
-    """Room for what a matrix takes: [n, size] float32; the same in int16; a scale and a sum a group."""
-    return np.empty((n, size), np.float32), np.empty((n, size), np.int16), np.empty((n, size // 32, 2), np.float32)
+    """Room for what a matrix takes: [n, size] float32; the same in int8; a scale and a sum a group."""
+    return np.empty((n, size), np.float32), np.empty((n, size), np.int8), np.empty((n, size // 32, 2), np.float32)
 
 
 def _blocks(batch: "Batch") -> tuple[Array, Array]:

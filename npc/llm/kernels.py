@@ -1,8 +1,8 @@
 """Rows times matrices, and what is done to rows: loops for numba, which run inside the step's one function.
 
-Activations are kept in 16 bits: each `GROUP` of a row has a scale of its own,
-finer than bfloat16. Products with weights of 4 or 8 bits are then whole numbers,
-whose sums do not depend on their order.
+Activations are rounded to 8 bits, each `GROUP` of a row with a scale of its own.
+Products with weights of 4 or 8 bits are then whole numbers, whose sums do not
+depend on their order.
 """
 
 from typing import Any
@@ -74,7 +74,7 @@ def gate(both: Array, powers: Array, n: int, exact: Array, column: int) -> None:
 
 @numba.njit(fastmath=FAST | {"nnan"})
 def quantise(exact: Array, rounded: Array, scales: Array, first: int, last: int) -> None:
-    """exact [n, n_in] float32 → rounded, int16; scales [n, n_in / 32, 2] float32: of each group, with its sum.
+    """exact [n, n_in] float32 → rounded, int8; scales [n, n_in / 32, 2] float32: of each group, with its sum.
 
     Of groups `first` to `last`.
     """
@@ -84,13 +84,13 @@ def quantise(exact: Array, rounded: Array, scales: Array, first: int, last: int)
             highest = np.float32(1e-30)
             for i in range(32):
                 highest = max(highest, abs(own[i]))
-            inverse = np.float32(32767) / highest
+            inverse = np.float32(127) / highest
             total = np.int32(0)
             for i in range(32):
                 level = np.int32(np.rint(own[i] * inverse))
-                out[i] = np.int16(level)
+                out[i] = np.int8(level)
                 total += level
-            scale = highest / np.float32(32767)
+            scale = highest / np.float32(127)
             scales[r, group, 0] = scale
             scales[r, group, 1] = scale * np.float32(total)
 
@@ -98,7 +98,7 @@ def quantise(exact: Array, rounded: Array, scales: Array, first: int, last: int)
 @numba.njit(fastmath=FAST)
 def multiply(
     matrix: Array,  # [4] int64: kind, and the addresses of weights, scales, bias
-    inputs: tuple[Array, Array, Array],  # [n, n_in] float32; the same in int16, and its scales
+    inputs: tuple[Array, Array, Array],  # [n, n_in] float32; the same in int8, and its scales
     start: int,  # rows of the inputs
     end: int,
     first: int,  # outputs of the matrix; whole tiles
@@ -115,7 +115,7 @@ def multiply(
     else:
         n_groups = n_in // 32
         size = (INT4_BYTES if kind == INT4 else INT8_BYTES) * n_groups
-        x_stride, g_stride, o_stride = 2 * n_in, 8 * n_groups, 4 * out.shape[1]
+        x_stride, g_stride, o_stride = n_in, 8 * n_groups, 4 * out.shape[1]
         for block in range(start, end, N_ROWS):
             stop = min(end, block + N_ROWS)
             for tile in range(first // LANES, -(-last // LANES)):
@@ -177,7 +177,7 @@ def product(matrix: Array, inputs: Array, out: Array, counters: Array) -> None:
     n, n_in = inputs.shape
     n_pieces = -(-out.shape[1] // PIECE)
     # Every thread rounds the rows for itself, which costs less than waiting for another's.
-    rows = inputs, np.empty((n, n_in), np.int16), np.empty((n, n_in // 32, 2), np.float32)
+    rows = inputs, np.empty((n, n_in), np.int8), np.empty((n, n_in // 32, 2), np.float32)
     piece = take(counters, 0)
     if piece < n_pieces:
         quantise(*rows, 0, n_in // 32)

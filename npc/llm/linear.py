@@ -85,14 +85,14 @@ class Int4Linear(PackedLinear):
         # What is stored is what is divided by: its own rounding costs little.
         scale = ((high - low) / 15).clamp_min(1e-7).half()
         low = low.half()
-        levels = ((groups - low.float()[..., None]) / scale.float()[..., None]).round().clamp(0, 15).to(torch.int32)
-        # A 16-bit number holds every second one of eight inputs; see simd._unpack.
-        parts = levels.view(-1, LANES, n_in // GROUP, 4, 4, 2).permute(0, 2, 3, 1, 5, 4)
-        packed = (parts << torch.tensor([0, 4, 8, 12], dtype=torch.int32)).sum(-1).to(torch.int16)
+        levels = ((groups - low.float()[..., None]) / scale.float()[..., None]).round().clamp(0, 15).to(torch.uint8)
+        # A byte holds two inputs that stand four apart; see simd._unpack.
+        parts = levels.view(-1, LANES, n_in // GROUP, 4, 2, 4).permute(0, 2, 3, 1, 4, 5)
+        packed = (parts[..., 0, :] | parts[..., 1, :] << 4).flatten(2)
         records = [
             _side_by_side(scale).view(torch.uint8),
             _side_by_side(low).view(torch.uint8),
-            packed.flatten(2).contiguous().view(torch.uint8),
+            packed,
         ]
         return _with_bias({"packed": torch.cat(records, -1), "shape": torch.tensor([n_out, n_in])}, bias)
 
@@ -103,9 +103,8 @@ class Int8Linear(PackedLinear):
         n_out, n_in = weight.shape
         whole = _whole_tiles(weight)
         scale = (whole.abs().amax(1) / 127).clamp_min(1e-8)
-        levels = (whole / scale[:, None]).round().clamp(-127, 127).to(torch.int8)
-        parts = levels.view(-1, LANES, n_in // GROUP, GROUP // 4, 2, 2).permute(0, 2, 3, 1, 5, 4)
-        packed = parts.flatten(2).contiguous().view(torch.uint8)
+        levels = ((whole / scale[:, None]).round().clamp(-127, 127) + 128).to(torch.uint8)  # without a sign
+        packed = levels.view(-1, LANES, n_in // GROUP, GROUP // 4, 4).permute(0, 2, 3, 1, 4).flatten(2)
         return _with_bias({"packed": packed, "scale": scale, "shape": torch.tensor([n_out, n_in])}, bias)
 
 

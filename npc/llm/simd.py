@@ -1,8 +1,9 @@
-"""What numba's loops cannot say: products of 16-bit numbers, packed weights, and counters that threads share.
+"""What numba's loops cannot say: products of 8-bit numbers, packed weights, and counters that threads share.
 
 Each function here becomes LLVM instructions inside the loops of `fused.py`.
-On x86 with AVX2 or AVX-512 the products are `vpmaddwd` (and, where there is
-VNNI, one instruction with the sum); elsewhere LLVM makes them of what there is.
+On x86 with VNNI four products and their sum are one instruction, `vpdpbusd`;
+with AVX2 or AVX-512 alone they are `vpmaddwd` on 16 bits; elsewhere LLVM makes
+them of what there is.
 """
 
 import functools
@@ -23,9 +24,13 @@ GROUP = 32
 INT4_BYTES, INT8_BYTES = 2 * 2 * LANES + LANES * GROUP // 2, LANES * GROUP
 """What `LANES` rows' `GROUP` weights take: in int4 with a scale and a low in float16 for each row."""
 
+_AHEAD = 6144
+"""Bytes: with four rows or more a thread computes for long enough on a page that the next one's must be asked for."""
+
 _I16, _I32, _I64, _F32 = ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
 _PAIRS = ir.VectorType(_I16, 2 * LANES)
 _SUMS = ir.VectorType(_I32, LANES)
+_BYTES = ir.VectorType(ir.IntType(8), 4 * LANES)
 _FLOATS = ir.VectorType(_F32, LANES)
 _HALVES = ir.VectorType(ir.HalfType(), LANES)
 
@@ -65,43 +70,70 @@ def _intrinsic(builder: Builder, name: str, result: Any, *arguments: Any) -> Any
     return builder.call(function, arguments)
 
 
-def _add_products(builder: Builder, sums: Any, a: Any, b: Any) -> Any:
-    """sums [16] int32 + the products of neighbours in a and b [32] int16, added two by two."""
-    if "avx512bw" in _features():
-        return builder.add(sums, _intrinsic(builder, "llvm.x86.avx512.pmaddw.d.512", _SUMS, a, b))
-    undefined = ir.Constant(_PAIRS, ir.Undefined)
+def _add_products(builder: Builder, sums: Any, levels: Any, x: Any) -> Any:
+    """sums [16] int32 + the products of four neighbours in levels [64] uint8 and x [64] int8, added."""
+    has = _features()
+    if {"avx512f", "avx512vnni"} <= has:
+        return _dot4(builder, 512, sums, levels, x)
+    eights = ir.VectorType(_I32, LANES // 2)
 
-    def pick(x: Any, indices: Any) -> Any:
-        return builder.shuffle_vector(x, undefined, ir.Constant(ir.VectorType(_I32, LANES), list(indices)))
+    def half(vector: Any, first: int, unit: int) -> Any:
+        kind = vector.type
+        order = ir.Constant(ir.VectorType(_I32, unit), list(range(first, first + unit)))
+        return builder.shuffle_vector(vector, ir.Constant(kind, ir.Undefined), order)
 
-    if "avx2" in _features():
-        four = ir.VectorType(_I32, LANES // 2)
+    if "avxvnni" in has:
         parts = [
-            _intrinsic(builder, "llvm.x86.avx2.pmadd.wd", four, pick(a, indices), pick(b, indices))
-            for indices in (range(LANES), range(LANES, 2 * LANES))
+            _dot4(builder, 256, half(sums, 8 * n, 8), half(levels, 32 * n, 32), half(x, 32 * n, 32)) for n in (0, 1)
         ]
         order = ir.Constant(ir.VectorType(_I32, LANES), list(range(LANES)))
-        return builder.add(sums, builder.shuffle_vector(*parts, order))
-    for offset in (0, 1):
-        wide = [builder.sext(pick(x, range(offset, 2 * LANES, 2)), _SUMS) for x in (a, b)]
-        sums = builder.add(sums, builder.mul(*wide))
+        return builder.shuffle_vector(*parts, order)
+    # In 16 bits: the bytes at even places, then those at odd ones.
+    levels, x = (builder.bitcast(vector, _PAIRS) for vector in (levels, x))
+    eight = ir.Constant(_PAIRS, [8] * 2 * LANES)
+    evens = builder.and_(levels, ir.Constant(_PAIRS, [255] * 2 * LANES)), builder.ashr(builder.shl(x, eight), eight)
+    odds = builder.lshr(levels, eight), builder.ashr(x, eight)
+    for a, b in (evens, odds):
+        if "avx512bw" in has:
+            products = _intrinsic(builder, "llvm.x86.avx512.pmaddw.d.512", _SUMS, a, b)
+        elif "avx2" in has:
+            parts = [
+                _intrinsic(builder, "llvm.x86.avx2.pmadd.wd", eights, half(a, 16 * n, 16), half(b, 16 * n, 16))
+                for n in (0, 1)
+            ]
+            order = ir.Constant(ir.VectorType(_I32, LANES), list(range(LANES)))
+            products = builder.shuffle_vector(*parts, order)
+        else:
+            products = _neighbours_added(builder, a, b)
+        sums = builder.add(sums, products)
     return sums
 
 
+def _dot4(builder: Builder, n_bits: int, sums: Any, levels: Any, x: Any) -> Any:
+    """`vpdpbusd`, whose arguments LLVM 22 sees as bytes and those before it as numbers of 32 bits."""
+    if llvm.llvm_version_info < (22,):
+        levels, x = (builder.bitcast(vector, sums.type) for vector in (levels, x))
+    return _intrinsic(builder, f"llvm.x86.avx512.vpdpbusd.{n_bits}", sums.type, sums, levels, x)
+
+
+def _neighbours_added(builder: Builder, a: Any, b: Any) -> Any:
+    """[32] int16 each → [16] int32: a₀b₀ + a₁b₁, …"""
+    undefined = ir.Constant(_PAIRS, ir.Undefined)
+    products = []
+    for offset in (0, 1):
+        order = ir.Constant(ir.VectorType(_I32, LANES), list(range(offset, 2 * LANES, 2)))
+        wide = [builder.sext(builder.shuffle_vector(each, undefined, order), _SUMS) for each in (a, b)]
+        products.append(builder.mul(*wide))
+    return builder.add(*products)
+
+
 def _unpack(builder: Builder, packed: Any, n_bits: int) -> list[Any]:
-    """[32] int16, each of several small numbers → as many vectors [32] int16."""
-
-    def constant(value: int) -> Any:
-        return ir.Constant(_PAIRS, [value] * 2 * LANES)
-
-    if n_bits == 4:
-        return [
-            builder.and_(builder.lshr(packed, constant(shift)) if shift else packed, constant(15))
-            if shift < 12
-            else builder.lshr(packed, constant(12))
-            for shift in (0, 4, 8, 12)
-        ]
-    return [builder.ashr(builder.shl(packed, constant(8)), constant(8)), builder.ashr(packed, constant(8))]
+    """[16] int32, bytes or pairs of four bits → vectors [64] uint8."""
+    if n_bits == 8:
+        return [builder.bitcast(packed, _BYTES)]
+    low = ir.Constant(_SUMS, [0x0F0F0F0F] * LANES)
+    shifted = builder.lshr(packed, ir.Constant(_SUMS, [4] * LANES))
+    return [builder.bitcast(builder.and_(each, low), _BYTES) for each in (packed, shifted)]
 
 
 def _tile(n_bits: int, n_rows: int) -> Callable[..., None]:
@@ -126,25 +158,28 @@ def _tile(n_bits: int, n_rows: int) -> Callable[..., None]:
             loop = _Loop(builder, n_groups, [ir.Constant(_FLOATS, [0.0] * LANES)] * n_rows)
             group, sums = loop.index, loop.totals
             at = builder.add(weights, builder.mul(group, const(size)))
-            x_at = builder.add(x, builder.mul(group, const(2 * GROUP)))
+            x_at = builder.add(x, builder.mul(group, const(GROUP)))
             s_at = builder.add(scales, builder.mul(group, const(8)))
+            for line in range(0, size if n_rows >= 4 else 0, 64):
+                _prefetch(builder, builder.add(at, const(_AHEAD + line)))
             n_chains = max(1, 4 // n_rows)
             chains = [[ir.Constant(_SUMS, [0] * LANES)] * n_chains for _ in range(n_rows)]
-            n_each = 16 // n_bits
+            n_each = 8 // n_bits
             first = 4 * LANES if n_bits == 4 else 0
-            for n in range(GROUP // (2 * n_each)):
-                packed = _load(builder, at, const(first + 4 * LANES * n), _PAIRS, 64)
+            for n in range(GROUP // (4 * n_each)):
+                packed = _load(builder, at, const(first + 4 * LANES * n), _SUMS, 64)
                 for m, levels in enumerate(_unpack(builder, packed, n_bits)):
-                    pair = n_each * n + m
+                    four = n_each * n + m
                     for row in range(n_rows):
-                        offset = builder.add(builder.mul(x_stride, const(row)), const(4 * pair))
-                        both = _load(builder, x_at, offset, _I32, 4)
-                        own = builder.bitcast(_splat(builder, both, _SUMS), _PAIRS)
+                        offset = builder.add(builder.mul(x_stride, const(row)), const(4 * four))
+                        own = builder.bitcast(_splat(builder, _load(builder, x_at, offset, _I32, 4), _SUMS), _BYTES)
                         chain = chains[row]
-                        chain[pair % n_chains] = _add_products(builder, chain[pair % n_chains], levels, own)
+                        chain[four % n_chains] = _add_products(builder, chain[four % n_chains], levels, own)
             if n_bits == 4:
                 scale = builder.fpext(_load(builder, at, const(0), _HALVES, 64), _FLOATS)
                 low = builder.fpext(_load(builder, at, const(2 * LANES), _HALVES, 32), _FLOATS)
+            else:  # bytes are stored as what they are more than -128
+                low = ir.Constant(_FLOATS, [-128.0] * LANES)
             for row in range(n_rows):
                 total = functools.reduce(builder.add, chains[row])
                 offset = builder.mul(s_stride, const(row))
@@ -152,9 +187,8 @@ def _tile(n_bits: int, n_rows: int) -> Callable[..., None]:
                 if n_bits == 4:
                     x_scale = builder.fmul(x_scale, scale)
                 new = _fma(builder, builder.sitofp(total, _FLOATS), x_scale, sums[row])
-                if n_bits == 4:
-                    x_sum = _load(builder, s_at, builder.add(offset, const(4)), _F32, 4)
-                    new = _fma(builder, _splat(builder, x_sum, _FLOATS), low, new)
+                x_sum = _splat(builder, _load(builder, s_at, builder.add(offset, const(4)), _F32, 4), _FLOATS)
+                new = _fma(builder, x_sum, low, new)
                 loop.following.append(new)
             loop.end()
             for row, new in enumerate(loop.following):
@@ -166,10 +200,15 @@ def _tile(n_bits: int, n_rows: int) -> Callable[..., None]:
     return tile
 
 
+def _prefetch(builder: Builder, address: Any) -> None:
+    at = builder.inttoptr(address, ir.IntType(8).as_pointer())
+    _intrinsic(builder, "llvm.prefetch.p0", ir.VoidType(), at, _I32(0), _I32(3), _I32(1))
+
+
 def tiles(n_bits: int) -> tuple[Callable[..., None], ...]:
     """Functions for 1, 2, 4 and 8 rows, `(weights, x, x_stride, scales, s_stride, out, o_stride, n_groups)`.
 
-    All are addresses and bytes. Weights: a record a group (`INT4_BYTES` or `INT8_BYTES`). x: rows in int16; scales: a
+    All are addresses and bytes. Weights: a record a group (`INT4_BYTES` or `INT8_BYTES`). x: rows in int8; scales: a
     scale and a sum in float32 for each group of each row; out: `LANES` float32 of each row.
     """
     return tuple(_tile(n_bits, n_rows) for n_rows in (1, 2, 4, 8))

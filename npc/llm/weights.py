@@ -21,7 +21,7 @@ from npc.llm.architecture import Architecture
 from npc.llm.linear import FORMATS, DenseLinear, Linear, PackedLinear, fits
 from npc.llm.model import Layer, RmsNorm, Transformer, interleave
 
-LAYOUT = 5
+LAYOUT = 6
 """Raised whenever the cache file's content changes its meaning."""
 
 

@@ -162,7 +162,7 @@ class Scheduler:
                 continue
             # The step itself writes one token more than was drafted.
             n_most = min(n_spare, sequence.max_tokens - sequence.n_written - 1)
-            drafts = sequence.lookup.draft(sequence.tokens, n_most) if n_most > 0 else []
+            drafts = sequence.lookup.draft(sequence.tokens, n_most, len(work)) if n_most > 0 else []
             if drafts and sequence.guide is not None:
                 drafts = drafts[: sequence.guide.n_legal(drafts)]
             each.drafts, each.pace = drafts, sequence.lookup

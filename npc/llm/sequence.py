@@ -8,7 +8,7 @@ from npc.llm.grammar import GrammarGuide
 from npc.llm.pages import Node
 from npc.llm.reply import ReplyText
 from npc.llm.sampler import Sampler
-from npc.llm.speculate import Payoff, PromptLookup
+from npc.llm.speculate import Drafts, Payoff
 from npc.turn import GenerationEnd, TextPiece
 
 Output = TextPiece | GenerationEnd | NpcError
@@ -25,7 +25,7 @@ class Sequence:
     sampler: Sampler
     text: ReplyText
     guide: GrammarGuide | None = None
-    lookup: PromptLookup | None = None
+    lookup: Drafts | None = None
     payoff: Payoff | None = None
     """Where a draft model may help."""
 

@@ -26,6 +26,14 @@ class Pace(Protocol):
     def learn(self, n_drafted: int, n_accepted: int) -> None: ...
 
 
+class Drafts(Pace, Protocol):
+    """Writes ahead of one reply, from what is at hand."""
+
+    def draft(self, tokens: Sequence[int], n_most: int, n_replies: int) -> list[int]:
+        """At most `n_most` tokens that may follow `tokens`, in a step in which `n_replies` are written."""
+        ...
+
+
 class PromptLookup:
     """The n-grams of one sequence. Turns itself down where it does not pay: a miss doubles the wait, a hit ends it."""
 
@@ -35,17 +43,22 @@ class PromptLookup:
         self._wait = self._backoff = 0
         self._length = 3
 
-    def draft(self, tokens: Sequence[int], n_most: int) -> list[int]:
+    def draft(self, tokens: Sequence[int], n_most: int, n_replies: int = 1) -> list[int]:
         """At most `n_most` tokens that may follow `tokens`."""
-        self._index(tokens)
+        self.index(tokens)
         if self._wait > 0:
             self._wait -= 1
             return []
+        after = self.find(tokens)
+        return _continue(tokens, after, min(n_most, self._length)) if after >= 0 else []
+
+    def find(self, tokens: Sequence[int]) -> int:
+        """Where the text went on when it last ended like `tokens`; -1 where it never did."""
         for n in range(_N_GRAM, _SHORTEST - 1, -1):
             after = self._seen.get(tuple(tokens[-n:]))
             if after is not None:
-                return _continue(tokens, after, min(n_most, self._length))
-        return []
+                return after
+        return -1
 
     def learn(self, n_drafted: int, n_accepted: int) -> None:
         """What became of the last draft."""
@@ -59,7 +72,8 @@ class PromptLookup:
         else:
             self._backoff, self._length = 0, n_accepted + 1
 
-    def _index(self, tokens: Sequence[int]) -> None:
+    def index(self, tokens: Sequence[int]) -> None:
+        """Take in what was written since."""
         # An n-gram is known once something follows it: the text's own end must not match itself.
         for end in range(max(self._n_indexed, _SHORTEST), len(tokens)):
             for n in range(_SHORTEST, _N_GRAM + 1):

@@ -96,6 +96,8 @@ class LanguageModelSettings(_Section):
     """How keys and values are kept: int8 holds nearly twice the text in the same memory, a little less exactly."""
     speculates: bool = True
     """Draft replies by looking up what stands in the prompt; what is said stays the same."""
+    phrases: bool = True
+    """Draft from what the model likes to say, too, where its folder brings a table of it; what is said stays."""
     draft_model: str = ""
     """A small model with the same tokenizer that writes ahead where look-up knows nothing; what is said stays."""
     base_url: str = ""

@@ -5,6 +5,7 @@ npc train mishear --utterances 3000                           hear what the reco
 npc train heard --out build/heard.jsonl                       the held-out requests, as it hears them
 npc train run npc-135m --out build/npc-135m                   tune, export, write the card; goes on if interrupted
 npc train run npc-135m-draft --tuned build/npc-135m/merged --out build/draft
+npc train run npc-135m-phrases --out build/phrases            the table that drafts its replies
 npc train merge ADAPTER --out build/merged                    base + adapter as a folder that the engine loads
 """
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from npc.llm.tokenizer import ChatTokenizer
     from npc.models import ModelStore
     from npc.train.generate import ChatExample
     from npc.train.recipe import Recipe
@@ -191,6 +193,10 @@ def _tune(
     end = tokenizer.encode("<|im_end|>")
     eos_id = end[0] if len(end) == 1 and end[0] in eos_ids else eos_ids[0]
     factory = Factory(corpus or DATA, recipe.seed, recipe.dev_worlds)
+    if recipe.method == "phrases":
+        made = factory.examples(recipe.examples, processes or os.cpu_count() or 1)
+        _learn_phrases(recipe, made, tokenizer, eos_id, out)
+        return
     train, dev = factory.tokens(recipe.examples, folder, eos_id, recipe.max_tokens, processes or os.cpu_count() or 1)
     dev = dev[: recipe.dev_examples]
     typer.echo(f"made in {time.monotonic() - began:.0f} s")
@@ -219,3 +225,19 @@ def _tune(
     card = out / ("adapter" if recipe.method == "low-rank" else "merged")
     export.write_card(card, recipe, load_corpus(corpus or DATA).counts(), next(iter(found.values()), {}))
     write_sums(card)
+
+
+def _learn_phrases(
+    recipe: "Recipe", made: "list[ChatExample]", tokenizer: "ChatTokenizer", eos_id: int, out: Path
+) -> None:
+    from npc.train import phrases
+
+    def replies(is_dev: bool) -> list[list[int]]:
+        chosen = [example.reply for example in made if (example.world in recipe.dev_worlds) == is_dev]
+        return [[*tokenizer.encode(reply), eos_id] for reply in chosen]
+
+    train, dev = replies(is_dev=False), replies(is_dev=True)
+    table = phrases.learn(train)
+    on_dev = phrases.share_guessed(table, dev) if dev else None
+    phrases.export(table, recipe, len(train), on_dev, out)
+    typer.echo(f"{len(table):,} phrases of {len(train):,} replies" + (f"; dev {on_dev:.3f}" if on_dev else ""))

@@ -19,10 +19,11 @@ from npc.llm.architecture import Architecture
 from npc.llm.cache import CACHES
 from npc.llm.engine import PAGE_SIZE, STAGE, Engine
 from npc.llm.grammar import GrammarCompiler
+from npc.llm.phrases import ROW_COST, Phrases, Recall, Trust
 from npc.llm.reply import ReplyText
 from npc.llm.sampler import Sampler
 from npc.llm.sequence import Output, Sequence
-from npc.llm.speculate import Payoff, PromptLookup
+from npc.llm.speculate import Drafts, Payoff, PromptLookup
 from npc.llm.tokenizer import ChatTokenizer
 from npc.turn import ChatMessage, GenerationEnd, Grammar, Sampling, TextPiece
 
@@ -38,8 +39,10 @@ class EmbeddedLanguageModel:
         tokenizer: ChatTokenizer,
         grammars: GrammarCompiler,
         settings: LanguageModelSettings,
+        recalls: Callable[[int], Recall] | None = None,
     ) -> None:
-        self._tokenizer, self._grammars, self._settings = tokenizer, grammars, settings
+        """`recalls` makes what drafts a reply to a prompt of so many tokens; without, it is look-up alone."""
+        self._tokenizer, self._grammars, self._settings, self._recalls = tokenizer, grammars, settings, recalls
         self._inbox: queue.SimpleQueue[Sequence | None] = queue.SimpleQueue()
         made: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(make_engine, made), name="language model", daemon=True)
@@ -75,7 +78,7 @@ class EmbeddedLanguageModel:
                 cache_type=settings.cache_type,
             )
 
-        return cls(make_engine, tokenizer, grammars, settings)
+        return cls(make_engine, tokenizer, grammars, settings, recalls_of(model_folder, arch, settings))
 
     async def prefill(self, messages: SequenceOf[ChatMessage]) -> int:
         tokens = self._tokenizer.stable_prompt(messages)
@@ -134,9 +137,12 @@ class EmbeddedLanguageModel:
             emit=_deliver_to(outputs),
             sampler=Sampler(sampling),
             text=ReplyText(self._tokenizer.stream(), sampling.stop),
-            lookup=PromptLookup() if self._settings.speculates else None,
+            lookup=self._drafts(len(tokens)) if self._settings.speculates else None,
             payoff=Payoff() if self._settings.speculates and self._settings.draft_model else None,
         )
+
+    def _drafts(self, n_prompt: int) -> Drafts:
+        return PromptLookup() if self._recalls is None else self._recalls(n_prompt)
 
     def _check_length(self, tokens: SequenceOf[int]) -> None:
         if len(tokens) >= self._settings.context_tokens:
@@ -177,6 +183,15 @@ class EmbeddedLanguageModel:
                 self._engine.add(sequence)
             except (OverloadError, StageError) as error:
                 sequence.emit(error)
+
+
+def recalls_of(folder: Path, arch: Architecture, settings: LanguageModelSettings) -> Callable[[int], Recall] | None:
+    """Drafts from the phrases that a model's folder brings with it, where it does and the settings want them."""
+    phrases = Phrases.read(folder, arch.vocab_size) if settings.phrases else None
+    if phrases is None:
+        return None
+    eos_ids, trusts = frozenset(arch.eos_ids), (Trust(), Trust())
+    return lambda n_prompt: Recall(phrases, n_prompt, eos_ids, trusts, ROW_COST)
 
 
 def _deliver_to(outputs: "asyncio.Queue[Output]") -> Callable[[Output], None]:

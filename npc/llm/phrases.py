@@ -39,7 +39,7 @@ class Phrases:
         return len(self._keys)
 
     @classmethod
-    def read(cls, folder: Path) -> "Phrases | None":
+    def read(cls, folder: Path, vocab_size: int) -> "Phrases | None":
         """Those of a model's folder, None where it has none. Raises ModelError when they cannot be read."""
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -49,9 +49,12 @@ class Phrases:
             return None
         try:
             tensors = load_file(path)
-            return cls(tensors["keys"], tensors["tokens"], tensors["chances"])
+            keys, tokens, chances = (tensors[name] for name in ("keys", "tokens", "chances"))
         except (OSError, KeyError, SafetensorError) as error:
             raise ModelError(f"{path}: unreadable ({error}); `npc train phrases` makes it anew") from error
+        if len(tokens) and tokens.max() >= vocab_size:
+            raise ModelError(f"{path}: token {tokens.max()} is not among the model's {vocab_size}; it is of another model")
+        return cls(keys, tokens, chances)
 
     def write(self, folder: Path) -> None:
         from safetensors.numpy import save_file

@@ -20,12 +20,16 @@ if TYPE_CHECKING:
 
 SUMS = "SHA256SUMS"
 SCALE = ".scale"
+PHRASES = "phrases.safetensors"
 _BESIDE = ("config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja",
            "special_tokens_map.json", "vocab.json", "merges.txt")  # fmt: skip
 
 
-def merge(base: Path, adapter: Path, folder: Path) -> None:
-    """Write base and adapter as one Hugging Face folder. Raises ModelError where they do not belong together."""
+def merge(base: Path, adapter: Path, folder: Path, phrases: Path | None = None) -> None:
+    """Write base and adapter as one Hugging Face folder. Raises ModelError where they do not belong together.
+
+    `phrases` is a folder with what the model likes to say, which comes along.
+    """
     from safetensors.torch import save_file
 
     check_sums(adapter)
@@ -40,6 +44,9 @@ def merge(base: Path, adapter: Path, folder: Path) -> None:
         tensors = kept | {name: tensor.to(next(iter(kept.values())).dtype) for name, tensor in own.items()}
         shutil.copyfile(adapter / "config.json", folder / "config.json")
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    if phrases is not None:
+        check_sums(phrases)
+        shutil.copyfile(phrases / PHRASES, folder / PHRASES)
 
 
 def pack(tensors: "dict[str, Tensor]") -> "dict[str, Tensor]":

@@ -54,6 +54,10 @@ class Model:
     """The adapter's folder, relative to `npc.models`."""
     adapter_sha256: str = ""
     """Of its SHA256SUMS, which holds those of its files."""
+    phrases: str = ""
+    """What the model likes to say, for drafts: a folder relative to `npc.models`."""
+    phrases_sha256: str = ""
+    """Of its SHA256SUMS."""
     ready_bytes: int = 0
     """Size after conversion, about."""
 
@@ -77,7 +81,7 @@ class Model:
     def recipe(self) -> str:
         """Changes whenever the cached form must be made anew."""
         made_of = repr((self.wheels, self.files, self.convert, _FORMAT))
-        made_of += f"{self.base}{self.adapter_sha256}"
+        made_of += f"{self.base}{self.adapter_sha256}{self.phrases_sha256}"
         return hashlib.sha256(made_of.encode()).hexdigest()[:16]
 
 

@@ -216,13 +216,11 @@ class ModelStore:
         """A model that ships as what it differs from its base by."""
         from . import adapter
 
-        source = Path(__file__).parent / model.adapter
+        source = _shipped(model.adapter, model.adapter_sha256)
+        phrases = _shipped(model.phrases, model.phrases_sha256) if model.phrases else None
         base = self.ensure(model.base)
         self._progress(Step(model.name, "converting"))
-        sums = source / adapter.SUMS
-        if not sums.is_file() or sha256_of(sums) != model.adapter_sha256:
-            raise ModelError(f"{source}: is not the adapter that the catalog names; reinstall npc-realtime")
-        adapter.merge(base, source, work / "ready")
+        adapter.merge(base, source, work / "ready", phrases)
         return work / "ready"
 
     def _unpack(self, model: Model, work: Path) -> Path:
@@ -270,6 +268,17 @@ def default_home() -> Path:
     from platformdirs import user_cache_path
 
     return user_cache_path("npc-realtime", appauthor=False)
+
+
+def _shipped(name: str, sums_sha256: str) -> Path:
+    """A folder of weights beside this file. Raises ModelError when it is not the one that the catalog names."""
+    from .adapter import SUMS
+
+    folder = Path(__file__).parent / name
+    sums = folder / SUMS
+    if not sums.is_file() or sha256_of(sums) != sums_sha256:
+        raise ModelError(f"{folder}: is not the one that the catalog names; reinstall npc-realtime")
+    return folder
 
 
 def _silent(n_bytes: int) -> None:

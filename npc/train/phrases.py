@@ -1,4 +1,4 @@
-"""Learns the table of phrases that drafts a model's replies: from the very exchanges that the model is tuned on.
+"""Learns the table of phrases that drafts a model's replies: from exchanges like those that the model is tuned on.
 
 A phrase is kept when it came up more than once, is likely to go on as it did,
 and says something that its own end alone does not.
@@ -6,10 +6,13 @@ and says something that its own end alone does not.
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from npc.llm.phrases import LONGEST, Phrases, context_keys
+from npc.models.adapter import write_sums
+from npc.train.recipe import Recipe
 
 _LEAST_CHANCE = 0.15
 """Below this no draft pays on any machine."""
@@ -41,6 +44,31 @@ def learn(replies: Iterable[Sequence[int]], least: int = 2) -> Phrases:
         np.array([kept[key][0] for key in order], np.int32),
         np.array([kept[key][1] for key in order], np.uint8),
     )
+
+
+def share_guessed(phrases: Phrases, replies: Iterable[Sequence[int]]) -> float:
+    """How many of the tokens after a reply's first are what the table says first."""
+    guesses = [phrases.following(reply[:n])[0] == reply[n] for reply in replies for n in range(1, len(reply))]
+    return sum(guesses) / max(1, len(guesses))
+
+
+def export(phrases: Phrases, recipe: Recipe, n_replies: int, on_dev: float | None, folder: Path) -> None:
+    """The table, its card and checksums."""
+    phrases.write(folder)
+    watched = "" if on_dev is None else f"""
+Kept out: {", ".join(recipe.dev_worlds)}. There the table's first guess is {100 * on_dev:.1f} % of the tokens after a reply's first.
+"""
+    (folder / "README.md").write_text(
+        f"""# What the model likes to say
+
+{len(phrases):,} phrases of up to {LONGEST} tokens ({recipe.base}'s tokenizer), each with the token that followed most often and its
+chance. Drafts a reply while it is written (npc/llm/phrases.py); what is said is the same with and without it.
+
+Data: {n_replies:,} replies, seed {recipe.seed}, from what is authored in npc/train/data. Licence: Apache-2.0.
+{watched}""",
+        encoding="utf-8",
+    )
+    write_sums(folder)
 
 
 def _says_more(

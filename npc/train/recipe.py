@@ -16,7 +16,7 @@ class Recipe(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     base: str = Field(description="a model's name, or a folder of one")
-    method: Literal["low-rank", "full", "draft"] = "low-rank"
+    method: Literal["low-rank", "full", "draft", "phrases"] = "low-rank"
     rank: Positive = 64
     alpha: Positive = 64
     weights: Literal["int4", "int8", "bf16"] = "int4"

@@ -101,7 +101,7 @@ def score_files(
     from npc.evaluate.cases import read_predictions
 
     try:
-        known, cast = _material(cases, characters)
+        known, cast = material(cases, characters)
         scores = {}
         for file in predictions:
             made = read_predictions(file)
@@ -167,7 +167,8 @@ async def open_respondent(
         embedder.close()
 
 
-def _cast(folder: Path, library: "ActionLibrary | None" = None) -> "dict[str, Character]":
+def cast_of(folder: Path, library: "ActionLibrary | None" = None) -> "dict[str, Character]":
+    """By id. Raises ConfigError, CharacterError."""
     from npc.character import load_character
     from npc.character.load import character_folders
     from npc.errors import ConfigError
@@ -178,13 +179,14 @@ def _cast(folder: Path, library: "ActionLibrary | None" = None) -> "dict[str, Ch
     return {character.id: character for character in (load_character(path, library) for path in found)}
 
 
-def _material(cases: Path | None, characters: Path | None) -> "tuple[list[Case], dict[str, Character]]":
+def material(cases: Path | None, characters: Path | None) -> "tuple[list[Case], dict[str, Character]]":
+    """Cases and the characters that they ask; what is held out, where none are named. Raises ConfigError."""
     from npc.errors import ConfigError
     from npc.evaluate.cases import case_files, read_cases
 
     own = held_out()
     known = [case for file in case_files(cases or own / "cases") for case in read_cases(file)]
-    cast = _cast(characters or own / "characters")
+    cast = cast_of(characters or own / "characters")
     for case in known:
         if case.character not in cast:
             raise ConfigError(f"case {case.id}: there is no character '{case.character}'; have {', '.join(cast)}")
@@ -210,7 +212,7 @@ async def _run_cases(
 
     from npc.evaluate.cases import write_lines
 
-    known, cast = _material(cases, characters)
+    known, cast = material(cases, characters)
     if 0 < limit < len(known):
         known = sorted(random.Random(0).sample(known, limit), key=known.index)
     known.sort(key=lambda case: case.character)  # one character's prompt is read once
@@ -269,7 +271,7 @@ async def _play_stories(
     from npc.errors import ConfigError
     from npc.evaluate.stories import SHEET, play, read_stories
 
-    cast = list(_cast(folder).values())
+    cast = list(cast_of(folder).values())
     stories = {character.id: read_stories(character) for character in cast}
     if not any(stories.values()):
         raise ConfigError(f"{folder}: no {SHEET} here; docs/characters.md says how one is written")

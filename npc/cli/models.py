@@ -45,13 +45,24 @@ def list_models(models: Models = None, as_json: AsJson = False) -> None:
 
 @models_app.command()
 def pull(names: Names = None, models: Models = None, as_json: AsJson = False) -> None:
-    """Fetch models (by default what the default settings need), and mend damaged ones."""
+    """Fetch models (by default what the default settings need), mend damaged ones, and make the first start quick."""
+    from npc.config import load_settings
     from npc.models import bars, catalog
 
     with bars() as progress:
         store = _store(models, progress)
+        llm = load_settings(None).llm
+
+        def ready(name: str) -> Path:
+            path = store.pull(name)
+            if name == llm.model and llm.backend == "embedded":
+                from npc.llm.weights import load  # torch, only once the model is there
+
+                load(path, store.derived(name, "llm"), llm.weights, llm.context_tokens).warm_up()
+            return path
+
         wanted = names or [model.name for model in catalog().values() if model.default]
-        _each(wanted, store.pull, "ready", as_json)
+        _each(wanted, ready, "ready", as_json)
 
 
 @models_app.command()

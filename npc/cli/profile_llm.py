@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from npc.cli.profile_drafting import add_rows, measure_drafting
+
 PEER = "smollm2-135m-instruct"
 """The model of which the catalog has the same weights for llama.cpp."""
 
@@ -23,6 +25,7 @@ def llm(
     threads: Annotated[int | None, typer.Option(min=1, help="Threads of every engine.")] = None,
     model: Annotated[str, typer.Option(help="A language model; the peers read only the default's weights.")] = PEER,
     peers: Annotated[bool, typer.Option(help="Measure llama.cpp and transformers too.")] = True,
+    drafts: Annotated[bool, typer.Option(help="Measure drafted replies of characters, on the default model.")] = True,
     models: Annotated[Path | None, typer.Option(help="A folder of models to use as it is, before the cache.")] = None,
     config: Annotated[Path | None, typer.Option(help="A settings file instead of ./npc.toml.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -43,6 +46,8 @@ def llm(
             gguf = next(store.ensure(f"{PEER}-gguf").glob("*.gguf")) if has_peer else None
         derived = store.derived(settings.llm.model, "llm")
         report = run_llm_profile(folder, derived, gguf, settings.llm, rounds, with_transformers=peers)
+        if drafts:
+            report["drafting"] = measure_drafting(store, settings, rounds)
     except NpcError as error:
         typer.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
         raise typer.Exit(1) from None
@@ -75,6 +80,8 @@ def _show(report: dict[str, Any]) -> None:  # the report's JSON
         f"{to_peer:.2f}" if to_peer else f"{drafted['ratio']:.2f}",
         "≥ 2 × llama.cpp",
     )
+    if "drafting" in report:
+        add_rows(table, report["drafting"])
     table.add_row("ready from the cache, ms", str(report["ready_ms"]), "", "", "", "≤ 2000")
     table.add_row("resident memory added, MB", str(report["resident_mb"]), "", "", "", "≤ 300")
     settings = report["settings"]

@@ -7,7 +7,10 @@ there: processes that start at the same time may both compile, and both write.
 
 import ctypes
 import hashlib
+import os
+import shutil
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +22,8 @@ from npc.models.store import default_home
 
 _MADV_DONTNEED = 4
 _SOURCES = ("attend", "fused", "kernels", "simd", "team")
+_PREFIX = "loops-"
+STALE_DAYS = 14
 FAST = {"reassoc", "contract", "arcp", "nsz"}
 """Sums may be made in another order; numbers that are none stay none."""
 
@@ -46,13 +51,31 @@ def _folder() -> str:
     content = hashlib.sha256(f"{numba.__version__} {llvmlite.__version__}".encode())
     for name in _SOURCES:
         content.update((here / f"{name}.py").read_bytes())
-    folder = default_home() / "derived" / f"loops-{content.hexdigest()[:16]}"
+    folder = default_home() / "derived" / f"{_PREFIX}{content.hexdigest()[:16]}"
     try:
+        is_new = not folder.exists()
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
+        os.utime(folder)  # in use
     except OSError:
         return ""
+    if is_new:
+        forget_stale(folder.parent, time.time())
     return str(folder)
+
+
+def forget_stale(derived: Path, now_s: float) -> None:
+    """Remove loops of other versions that no process has started with for `STALE_DAYS`.
+
+    One that runs for longer has loaded its own, and would make the folder again if it needed more.
+    """
+    for folder in derived.glob(f"{_PREFIX}*"):
+        try:
+            is_stale = now_s - folder.stat().st_mtime > STALE_DAYS * 86400
+        except OSError:  # another process removes them as well
+            continue
+        if is_stale:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def forget_compiler() -> None:

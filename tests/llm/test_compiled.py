@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from npc.llm.compiled import STALE_DAYS, forget_stale
+
 MULTIPLY = """
 import torch
 from npc.llm.linear import Int8Linear
@@ -39,3 +41,26 @@ def test_a_folder_that_cannot_be_written_is_no_hindrance(tmp_path: Path) -> None
     home = tmp_path / "home"
     home.write_text("a file where a folder should be")
     assert float(start(home).communicate()[0]) == pytest.approx(3067.0, rel=0.01)
+
+
+def test_a_new_version_forgets_what_nobody_has_used_for_weeks(tmp_path: Path) -> None:
+    derived = tmp_path / "derived"
+    folders = [derived / name for name in ("loops-old", "loops-recent", "a-model")]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        (folder / "a.nbc").write_text("")
+    now_s = folders[0].stat().st_mtime
+    for folder, days in zip(folders, (STALE_DAYS + 1, STALE_DAYS - 1, 100), strict=True):
+        os.utime(folder, (0, now_s - days * 86400))
+    forget_stale(derived, now_s)
+    assert [folder.exists() for folder in folders] == [False, True, True]
+    os.utime(folders[1], (0, 0))
+    process = start(tmp_path)
+    process.communicate()
+    assert not folders[1].exists(), "a start that makes new ones removes it"
+    kept_now = kept(tmp_path)
+    assert kept_now
+    (made,) = {path.parent.parent for path in kept_now if path.parent.parent.name.startswith("loops-")}
+    os.utime(made, (0, 0))
+    start(tmp_path).communicate()
+    assert made.stat().st_mtime > 0, "a start that uses them keeps them young"

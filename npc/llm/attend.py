@@ -7,14 +7,11 @@ import numpy as np
 
 from npc.llm.compiled import FAST
 from npc.llm.kernels import exp, widen
-from npc.llm.simd import LANES, blends, dot, panels
+from npc.llm.simd import LANES, panels
 
 Array = np.ndarray[Any, np.dtype[Any]]  # numba knows the shapes, which the comments give
 
 _panel_1, _panel_8 = panels(1), panels(8)
-_blend_1, _blend_4 = blends(1), blends(4)
-_N_MANY = 8
-"""Queries from which on they lie side by side in vectors; fewer lie along them."""
 
 
 @numba.njit(inline="always")
@@ -25,95 +22,6 @@ def turn(head: Array, cos: Array, sin: Array) -> None:
         low, high = head[i], head[i + half]
         head[i] = low * cos[i] + high * sin[i]
         head[i + half] = high * cos[i + half] + low * sin[i + half]
-
-
-@numba.njit(fastmath=FAST)
-def attend(
-    rows: Array,  # [n, n_heads · dim] float32: rotated queries
-    head: int,  # the first of the query heads
-    n_heads: int,  # how many of them, which share a key head
-    key_at: int,  # where in a token's row of the cache its key and its value begin
-    value_at: int,
-    dim: int,
-    cache: Array,  # [slots, kv_size] bits
-    page_size: int,
-    table: Array,  # [n_pages] int64
-    positions: Array,  # [n] int64, one after the other
-    window: int,
-    out: Array,  # [n, n_heads · dim] float32
-) -> None:
-    """out[:, of these heads] = softmax(queries · keys / √dim) · values, each row over its own past."""
-    n_queries = len(positions) * n_heads
-    begin = max(0, positions[0] - window + 1) // page_size * page_size if window > 0 else 0
-    if n_queries < _N_MANY:
-        _attend_few(rows, head, n_heads, key_at, value_at, dim, cache, page_size, table, positions, window, begin, out)
-    else:
-        _attend_many(rows, head, n_heads, key_at, value_at, dim, cache, page_size, table, positions, window, begin, out)
-
-
-@numba.njit(fastmath=FAST | {"nnan"})
-def _soften(scores: Array, powers: Array, scale: np.float32) -> None:
-    """[n] float32 each → their softmax times `scale`, in place."""
-    highest = scores[0]
-    for p in range(len(scores)):
-        highest = max(highest, scores[p])
-    for p in range(len(scores)):
-        scores[p] = (scores[p] - highest) * scale
-    exp(scores, powers)
-    total = np.float32(0)
-    for p in range(len(scores)):
-        total += scores[p]
-    inverse = np.float32(1) / total
-    for p in range(len(scores)):
-        scores[p] *= inverse
-
-
-@numba.njit(fastmath=FAST)
-def _attend_few(
-    rows: Array,
-    head: int,
-    n_heads: int,
-    key_at: int,
-    value_at: int,
-    dim: int,
-    cache: Array,
-    page_size: int,
-    table: Array,
-    positions: Array,
-    window: int,
-    begin: int,
-    out: Array,
-) -> None:
-    longest = positions[-1] + 1 - begin
-    scores, powers = np.empty(longest, np.float32), np.empty(longest, np.float32)
-    scale = np.float32(1.0 / np.sqrt(dim))
-    stride = cache.strides[0]
-    for r in range(len(positions)):
-        last = positions[r]
-        first = max(0, last - window + 1) if window > 0 else 0
-        for g in range(head, head + n_heads):
-            query, sums = rows[r, g * dim : (g + 1) * dim], out[r, g * dim : (g + 1) * dim]
-            for page in range(first // page_size, last // page_size + 1):
-                at = page * page_size
-                keys = cache.ctypes.data + table[page] * page_size * stride + 2 * key_at
-                for p in range(max(first, at), min(last + 1, at + page_size)):
-                    scores[p - begin] = dot(query.ctypes.data, keys + (p - at) * stride, dim)
-            _soften(scores[first - begin : last + 1 - begin], powers, scale)
-            sums[:] = 0
-            for page in range(first // page_size, last // page_size + 1):
-                at = page * page_size
-                low, high = max(first, at), min(last + 1, at + page_size)
-                values = cache.ctypes.data + (table[page] * page_size + low - at) * stride + 2 * value_at
-                weights = scores.ctypes.data + 4 * (low - begin)
-                column = 0
-                while column < dim:
-                    to, of = sums.ctypes.data + 4 * column, values + 2 * column
-                    if dim - column >= 4 * LANES:
-                        _blend_4(to, weights, of, stride, high - low)
-                        column += 4 * LANES
-                    else:
-                        _blend_1(to, weights, of, stride, high - low)
-                        column += LANES
 
 
 @numba.njit(inline="always")
@@ -133,21 +41,26 @@ def _product(a: Array, a_stride: int, a_step: int, b: Array, n: int, out: Array)
 
 
 @numba.njit(fastmath=FAST | {"nnan"})
-def _attend_many(
-    rows: Array,
-    head: int,
-    n_heads: int,
-    key_at: int,
+def attend(
+    rows: Array,  # [n, n_heads · dim] float32: rotated queries
+    head: int,  # the first of the query heads
+    n_heads: int,  # how many of them, which share a key head
+    key_at: int,  # where in a token's row of the cache its key and its value begin
     value_at: int,
     dim: int,
-    cache: Array,
+    cache: Array,  # [slots, kv_size] bits
     page_size: int,
-    table: Array,
-    positions: Array,
+    table: Array,  # [n_pages] int64
+    positions: Array,  # [n] int64, one after the other
     window: int,
-    begin: int,
-    out: Array,
+    out: Array,  # [n, n_heads · dim] float32
 ) -> None:
+    """out[:, of these heads] = softmax(queries · keys / √dim) · values, each row over its own past.
+
+    Queries lie side by side in vectors, each summed up alone: a row's result is the same to the bit in any company,
+    which is what lets drafted replies be the plain ones.
+    """
+    begin = max(0, positions[0] - window + 1) // page_size * page_size if window > 0 else 0
     n = len(positions)
     width = -(-n * n_heads // LANES) * LANES
     n_keys = positions[-1] + 1 - begin
@@ -186,7 +99,7 @@ def _attend_many(
         exp(own, powers)
         for q in range(width):
             totals[q] += own[q]
-    sums = np.empty((width, dim), np.float32)
+    sums = np.empty((-(-n * n_heads // 8) * 8, dim), np.float32)  # whole panels
     _product(scores, 4, scores.strides[0], values, n_keys, sums)
     for q in range(n * n_heads):
         r, g = q // n_heads, head + q % n_heads

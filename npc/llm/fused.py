@@ -183,8 +183,6 @@ def _step(
     m = gated[0].shape[1]
     n_a_piece = max(1, n // 16)
     row_pieces = -(-n // n_a_piece)
-    # One row's heads are shared out; many rows' heads look at the same keys together.
-    split = per_kv if n == 1 else 1
     room, powers = np.empty((N_ROWS, 2 * PIECE), np.float32), np.empty((2, PIECE), np.float32)
     stage = 0
     for index in range(len(layers)):
@@ -224,16 +222,15 @@ def _step(
         wait(counters, stage, n_pieces)
         stage += 1
 
-        n_pieces = len(blocks) * n_kv * split
+        n_pieces = len(blocks) * n_kv
         piece = take(counters, stage)
         while piece < n_pieces:
-            block, part = piece // (n_kv * split), piece % (n_kv * split)
+            block, kv = piece // n_kv, piece % n_kv
             first, n_rows, text = blocks[block]
-            kv, n_queries = part // split, per_kv // split
             attend(
                 qkv[first : first + n_rows, : n_heads * dim],
-                kv * per_kv + (part % split) * n_queries,
-                n_queries,
+                kv * per_kv,
+                per_kv,
                 kv * dim,
                 (n_kv + kv) * dim,
                 dim,

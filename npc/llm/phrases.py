@@ -53,7 +53,9 @@ class Phrases:
         except (OSError, KeyError, SafetensorError) as error:
             raise ModelError(f"{path}: unreadable ({error}); `npc train phrases` makes it anew") from error
         if len(tokens) and tokens.max() >= vocab_size:
-            raise ModelError(f"{path}: token {tokens.max()} is not among the model's {vocab_size}; it is of another model")
+            raise ModelError(
+                f"{path}: token {tokens.max()} is not among the model's {vocab_size}; it is of another model"
+            )
         return cls(keys, tokens, chances)
 
     def write(self, folder: Path) -> None:

@@ -243,62 +243,8 @@ def panels(n_rows: int) -> Callable[..., None]:
     return panel
 
 
-@intrinsic
-def dot(typing: Any, a: Any, bits: Any, n: Any) -> Any:
-    """The product of `n` float32 and `n` bfloat16, whole vectors of both, by their addresses."""
-
-    def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-        a, bits, n = arguments
-        loop = _Loop(builder, builder.udiv(n, _I64(LANES)), [ir.Constant(_FLOATS, [0.0] * LANES)])
-        own = _load(builder, a, builder.mul(loop.index, _I64(4 * LANES)), _FLOATS, 4)
-        other = _widened(builder, bits, builder.mul(loop.index, _I64(2 * LANES)))
-        loop.following.append(_fma(builder, own, other, loop.totals[0]))
-        loop.end()
-        total = loop.following[0]
-        for width in (8, 4, 2, 1):
-            indices = [*range(width, 2 * width), *range(width), *range(2 * width, LANES)]
-            order = ir.Constant(ir.VectorType(_I32, LANES), indices)
-            total = builder.fadd(total, builder.shuffle_vector(total, ir.Constant(_FLOATS, ir.Undefined), order))
-        return builder.extract_element(total, _I32(0))
-
-    return types.float32(types.intp, types.intp, types.intp), generate
-
-
-def blends(n_vectors: int) -> Callable[..., None]:
-    """Add up weighted rows, `(out, weights, bits, stride, n)`: addresses, and bytes from row to row.
-
-    out: [n_vectors · LANES] float32, added to; weights: [n] float32; bits: [n, n_vectors · LANES] bfloat16.
-    """
-
-    @intrinsic
-    def blend(typing: Any, out: Any, weights: Any, bits: Any, stride: Any, n: Any) -> Any:
-        def generate(context: Any, builder: Builder, signature: Any, arguments: Any) -> Any:
-            out, weights, bits, stride, n = arguments
-            offsets = [_I64(4 * LANES * index) for index in range(n_vectors)]
-            loop = _Loop(builder, n, [_load(builder, out, offset, _FLOATS, 4) for offset in offsets])
-            weight = _splat(builder, _load(builder, weights, builder.mul(loop.index, _I64(4)), _F32, 4), _FLOATS)
-            row = builder.mul(loop.index, stride)
-            for index, total in enumerate(loop.totals):
-                value = _widened(builder, bits, builder.add(row, _I64(2 * LANES * index)))
-                loop.following.append(_fma(builder, weight, value, total))
-            loop.end()
-            for offset, new in zip(offsets, loop.following, strict=True):
-                builder.store(new, _pointer(builder, out, offset, _FLOATS), align=4)
-            return context.get_dummy_value()
-
-        return types.void(*[types.intp] * 5), generate
-
-    return blend
-
-
 def _fma(builder: Builder, a: Any, b: Any, c: Any) -> Any:
     return _intrinsic(builder, "llvm.fma.v16f32", _FLOATS, a, b, c)
-
-
-def _widened(builder: Builder, bits: Any, offset: Any) -> Any:
-    """[LANES] bfloat16 as float32."""
-    words = builder.zext(_load(builder, bits, offset, ir.VectorType(_I16, LANES), 2), _SUMS)
-    return builder.bitcast(builder.shl(words, ir.Constant(_SUMS, [16] * LANES)), _FLOATS)
 
 
 class _Loop:

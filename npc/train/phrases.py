@@ -55,9 +55,13 @@ def share_guessed(phrases: Phrases, replies: Iterable[Sequence[int]]) -> float:
 def export(phrases: Phrases, recipe: Recipe, n_replies: int, on_dev: float | None, folder: Path) -> None:
     """The table, its card and checksums."""
     phrases.write(folder)
-    watched = "" if on_dev is None else f"""
+    watched = (
+        ""
+        if on_dev is None
+        else f"""
 Kept out: {", ".join(recipe.dev_worlds)}. There the table's first guess is {100 * on_dev:.1f} % of the tokens after a reply's first.
 """
+    )
     (folder / "README.md").write_text(
         f"""# What the model likes to say
 
@@ -71,9 +75,7 @@ Data: {n_replies:,} replies, seed {recipe.seed}, from what is authored in npc/tr
     write_sums(folder)
 
 
-def _says_more(
-    key: int, value: tuple[int, int], found: dict[int, tuple[int, int]], shorter: dict[int, int]
-) -> bool:
+def _says_more(key: int, value: tuple[int, int], found: dict[int, tuple[int, int]], shorter: dict[int, int]) -> bool:
     """Whether the phrase says otherwise than the longest end of it that is known."""
     end = found.get(shorter[key])
     if end is None:

@@ -215,3 +215,19 @@ def test_a_network_that_is_not_this_one_is_refused(change: dict[str, object], me
 def test_a_folder_without_weights_says_what_should_be_there(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"config\.json: not found"):
         weights.load(tmp_path, tmp_path, "int8", 512)
+
+
+@pytest.mark.parametrize("kind", ["int4", "bf16"])
+def test_a_row_is_the_same_to_the_bit_in_any_company(tiny_folder: Path, tmp_path: Path, kind: str) -> None:
+    """Else drafted replies would part from plain ones."""
+    model = weights.load(tiny_folder, tmp_path, kind, 512)
+    runner, pages = Runner(model, 16, 16), list(range(8))
+    tokens = [(7 * n) % 250 for n in range(100)]
+    runner.run([Rows(tokens[:90], 0, pages, 0)])
+    alone = [runner.run([Rows([tokens[n]], n, pages, 1)])[0] for n in range(90, 98)]
+    for n_rows in (2, 3, 5, 8):
+        together = runner.run([Rows(tokens[90 : 90 + n_rows], 90, pages, n_rows), Rows([3], 0, [9], 1)])[0]
+        assert together is not None
+        for mine, row in zip(alone, together, strict=False):
+            assert mine is not None
+            assert torch.equal(mine[0], row)

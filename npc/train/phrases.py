@@ -55,18 +55,16 @@ def share_guessed(phrases: Phrases, replies: Iterable[Sequence[int]]) -> float:
 def export(phrases: Phrases, recipe: Recipe, n_replies: int, on_dev: float | None, folder: Path) -> None:
     """The table, its card and checksums."""
     phrases.write(folder)
-    watched = (
-        ""
-        if on_dev is None
-        else f"""
-Kept out: {", ".join(recipe.dev_worlds)}. There the table's first guess is {100 * on_dev:.1f} % of the tokens after a reply's first.
-"""
-    )
+    watched = ""
+    if on_dev is not None:
+        share = f"{100 * on_dev:.1f} % of the tokens after a reply's first"
+        watched = f"\nKept out: {', '.join(recipe.dev_worlds)}. There the table's first guess is {share}.\n"
     (folder / "README.md").write_text(
         f"""# What the model likes to say
 
-{len(phrases):,} phrases of up to {LONGEST} tokens ({recipe.base}'s tokenizer), each with the token that followed most often and its
-chance. Drafts a reply while it is written (npc/llm/phrases.py); what is said is the same with and without it.
+{len(phrases):,} phrases of up to {LONGEST} tokens ({recipe.base}'s tokenizer), each with the token that followed most
+often and its chance. Drafts a reply while it is written (npc/llm/phrases.py); what is said is the same with and
+without it.
 
 Data: {n_replies:,} replies, seed {recipe.seed}, from what is authored in npc/train/data. Licence: Apache-2.0.
 {watched}""",

@@ -23,8 +23,8 @@ PIECE = 32
 N_ROWS = 64
 """Rows that go through a tile's weights while these are near."""
 
-_four_1, _four_2, _four_4, _four_8 = tiles(4)
-_eight_1, _eight_2, _eight_4, _eight_8 = tiles(8)
+_four_1, _four_2, _four_3, _four_4, _four_8 = tiles(4)
+_eight_1, _eight_2, _eight_3, _eight_4, _eight_8 = tiles(8)
 
 
 @numba.njit(inline="always")
@@ -130,6 +130,8 @@ def multiply(
                             _four_8(at, x, x_stride, g, g_stride, o, o_stride, n_groups)
                         elif left >= 4:
                             _four_4(at, x, x_stride, g, g_stride, o, o_stride, n_groups)
+                        elif left == 3:
+                            _four_3(at, x, x_stride, g, g_stride, o, o_stride, n_groups)
                         elif left >= 2:
                             _four_2(at, x, x_stride, g, g_stride, o, o_stride, n_groups)
                         else:
@@ -138,11 +140,13 @@ def multiply(
                         _eight_8(at, x, x_stride, g, g_stride, o, o_stride, n_groups)
                     elif left >= 4:
                         _eight_4(at, x, x_stride, g, g_stride, o, o_stride, n_groups)
+                    elif left == 3:
+                        _eight_3(at, x, x_stride, g, g_stride, o, o_stride, n_groups)
                     elif left >= 2:
                         _eight_2(at, x, x_stride, g, g_stride, o, o_stride, n_groups)
                     else:
                         _eight_1(at, x, x_stride, g, g_stride, o, o_stride, n_groups)
-                    r += 8 if left >= 8 else 4 if left >= 4 else 2 if left >= 2 else 1
+                    r += 8 if left >= 8 else min(left, 4)
         if kind == INT8:
             scale = carray(floats_at(scales), last)
             for r in range(end - start):

@@ -25,7 +25,7 @@ INT4_BYTES, INT8_BYTES = 2 * 2 * LANES + LANES * GROUP // 2, LANES * GROUP
 """What `LANES` rows' `GROUP` weights take: in int4 with a scale and a low in float16 for each row."""
 
 _AHEAD = 6144
-"""Bytes: with four rows or more a thread computes for long enough on a page that the next one's must be asked for."""
+"""Bytes: with three rows or more a thread computes for long enough on a page that the next one's must be asked for."""
 
 _I16, _I32, _I64, _F32 = ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
 _PAIRS = ir.VectorType(_I16, 2 * LANES)
@@ -160,7 +160,7 @@ def _tile(n_bits: int, n_rows: int) -> Callable[..., None]:
             at = builder.add(weights, builder.mul(group, const(size)))
             x_at = builder.add(x, builder.mul(group, const(GROUP)))
             s_at = builder.add(scales, builder.mul(group, const(8)))
-            for line in range(0, size if n_rows >= 4 else 0, 64):
+            for line in range(0, size if n_rows > 2 else 0, 64):
                 _prefetch(builder, builder.add(at, const(_AHEAD + line)))
             n_chains = max(1, 4 // n_rows)
             chains = [[ir.Constant(_SUMS, [0] * LANES)] * n_chains for _ in range(n_rows)]
@@ -206,12 +206,12 @@ def _prefetch(builder: Builder, address: Any) -> None:
 
 
 def tiles(n_bits: int) -> tuple[Callable[..., None], ...]:
-    """Functions for 1, 2, 4 and 8 rows, `(weights, x, x_stride, scales, s_stride, out, o_stride, n_groups)`.
+    """Functions for 1, 2, 3, 4 and 8 rows, `(weights, x, x_stride, scales, s_stride, out, o_stride, n_groups)`.
 
     All are addresses and bytes. Weights: a record a group (`INT4_BYTES` or `INT8_BYTES`). x: rows in int8; scales: a
     scale and a sum in float32 for each group of each row; out: `LANES` float32 of each row.
     """
-    return tuple(_tile(n_bits, n_rows) for n_rows in (1, 2, 4, 8))
+    return tuple(_tile(n_bits, n_rows) for n_rows in (1, 2, 3, 4, 8))
 
 
 def panels(n_rows: int) -> Callable[..., None]:

@@ -15,7 +15,7 @@ from typing import Protocol
 _N_GRAM = 3
 _SHORTEST = 2
 _LONGEST_DRAFT = 7
-"""With the token before them, eight rows: where the int4 kernel still costs little more than for one."""
+"""With the token before them, eight rows: the most that go through the int4 kernel together."""
 _TRIES = 16
 """After a miss, this many steps at most pass before the next try; doubled from one with every miss."""
 

@@ -148,7 +148,7 @@ class Drafting:
         """Time of a step of so many rows over that of one, after `N_CONTEXT` tokens."""
         pages = list(range(-(-(N_CONTEXT + max(ROWS)) // 16)))
         runner = Runner(self._model, len(pages), 16)
-        tokens = [100 + n for n in range(N_CONTEXT)]
+        tokens = [100 + n % 100 for n in range(N_CONTEXT)]
         runner.run([Rows(tokens, 0, pages, 0)])
         times: dict[int, list[float]] = {n: [] for n in ROWS}
         for _ in range(8 * n_rounds):

@@ -13,7 +13,7 @@ KINDS = {4: Int4Linear, 8: Int8Linear}
 
 def product(n_bits: int, n_rows: int, packed: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
     """x [n_rows, 64] of small whole numbers times the first 16 rows of a packed matrix, before int8's scales."""
-    tile = simd.tiles(n_bits)[(1, 2, 4, 8).index(n_rows)]
+    tile = simd.tiles(n_bits)[(1, 2, 3, 4, 8).index(n_rows)]
 
     @numba.njit
     def run(weights: int, x: np.ndarray, scales: np.ndarray, out: np.ndarray) -> None:

@@ -148,7 +148,7 @@ def test_training_ends_in_its_time(base: Path, tokens: list[Tokens], tmp_path: P
 
 
 def test_the_recipes_that_ship_can_be_read() -> None:
-    assert {read_recipe(file).method for file in RECIPES.glob("*.toml")} == {"low-rank", "full", "draft"}
+    assert {read_recipe(file).method for file in RECIPES.glob("*.toml")} == {"low-rank", "full", "draft", "phrases"}
 
 
 def test_what_is_watched_is_told_by_kind(base: Path, tokens: list[Tokens], tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ FILE = "phrases.safetensors"
 """In a model's folder."""
 LONGEST = 5
 """Tokens that a phrase looks back at most; the beginning of the reply counts as one."""
-ROW_COST = 0.2
+ROW_COST = 0.15
 """What one more row adds to a step on a CPU, of what the first takes: `npc profile llm` measures it."""
 _LONGEST_DRAFT = 7
 _COPY, _COPY_ON = 0.45, 0.75

@@ -22,7 +22,7 @@ LONGEST = 5
 ROW_COST = 0.15
 """What one more row adds to a step on a CPU, of what the first takes: `npc profile llm` measures it."""
 _LONGEST_DRAFT = 4
-"""Five rows: with three heads to a key they fill one vector in attention, and a sixth costs as much as two before it."""
+"""Five rows: three heads to a key fill one vector of attention with them, and a sixth row wants a second."""
 _COPY, _COPY_ON = 0.45, 0.75
 """Chance that the prompt's own continuation is the reply's, for the first token of a copy and for the next ones."""
 _MEMORY, _WEIGHT = 0.98, 8.0

@@ -19,6 +19,7 @@ from npc.llm.attend import attend, turn
 from npc.llm.cache import DenseCache, LayerCache
 from npc.llm.compiled import FAST, compiled
 from npc.llm.kernels import BF16, N_ROWS, PIECE, gate, multiply, quantise, round_bits
+from npc.llm.linear import DenseLinear, PackedLinear
 from npc.llm.simd import carray, floats_at, halves_at
 from npc.llm.team import SPACING, finish, take, team, wait
 
@@ -73,7 +74,8 @@ class FusedStep:
     def suits(model: "Transformer") -> bool:
         arch = model.arch
         return (
-            model.device.type == "cpu"
+            isinstance(model.head, DenseLinear | PackedLinear)
+            and model.device.type == "cpu"
             and model.dtype == torch.bfloat16
             and arch.head_dim % 16 == 0
             and all(n % PIECE == 0 for n in (arch.hidden_size, arch.q_size, arch.intermediate_size))

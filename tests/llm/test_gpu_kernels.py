@@ -1,0 +1,160 @@
+"""Each Triton kernel beside its twin in torch: by Triton's interpreter, or on the device where there is one."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+
+from npc.llm import weights
+from npc.llm.gpu.linear import DeviceLinear
+from npc.llm.gpu.step import Buffers, Field
+from npc.llm.gpu.twin import TorchOps
+from npc.llm.linear import FORMATS
+from npc.llm.model import RmsNorm, Transformer, interleave
+from npc.llm.runner import Runner
+
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+if DEVICE.type == "cpu":
+    os.environ["TRITON_INTERPRET"] = "1"
+pytest.importorskip("triton", reason="Triton comes with torch for CUDA; for a CPU: pip install triton")
+kernels = pytest.importorskip("npc.llm.gpu.kernels")
+
+
+def linear(kind: str, n_out: int, n_in: int, bias: bool = False, seed: int = 1) -> DeviceLinear:
+    made = torch.Generator().manual_seed(seed)
+    weight = torch.randn(n_out, n_in, generator=made) / n_in**0.5
+    offset = torch.randn(n_out, generator=made).bfloat16() if bias else None
+    tensors = FORMATS[kind].pack(weight.bfloat16(), offset)
+    return DeviceLinear({name: tensor.to(DEVICE) for name, tensor in tensors.items()})
+
+
+def error(near: torch.Tensor, exact: torch.Tensor) -> float:
+    return float((near.float() - exact.float()).norm() / exact.float().norm())
+
+
+@pytest.mark.parametrize("kind", ["bf16", "int8", "int4"])
+@pytest.mark.parametrize("n", [1, 5, 33])
+@pytest.mark.parametrize(("n_out", "n_in"), [(80, 96), (64, 256)])
+def test_rows_times_a_matrix(kind: str, n: int, n_out: int, n_in: int) -> None:
+    matrix = linear(kind, n_out, n_in, bias=True)
+    x = torch.randn(64, n_in, generator=torch.Generator().manual_seed(2)).bfloat16().to(DEVICE)
+    out = torch.full((64, n_out), torch.nan, device=DEVICE)
+    kernels.multiply(x, matrix, out, n, kernels.Blocks(16, 64 if n > 1 else 128))
+    assert error(out[:n], x[:n].float() @ matrix.unpacked().float().T + matrix.bias.float()) < 0.004
+    assert out[n:].isnan().all(), "other rows are left alone"
+
+
+@pytest.mark.parametrize("kind", ["bf16", "int8", "int4"])
+@pytest.mark.parametrize("n", [1, 3])
+def test_what_stands_before_and_after_a_matrix(kind: str, n: int) -> None:
+    """The norm before, silu(gate) · up after; then the sum with what was there."""
+    torch.manual_seed(4)
+    hidden = (3 * torch.randn(64, 96)).to(DEVICE)
+    norm = RmsNorm(torch.randn(96).to(DEVICE), 1e-5, torch.float32)
+    gate, up = torch.randn(64, 96), torch.randn(64, 96)
+    tensors = FORMATS[kind].pack((interleave([gate, up]) / 10).bfloat16(), None)
+    both = DeviceLinear({name: tensor.to(DEVICE) for name, tensor in tensors.items()}, torch.float32)
+    gated, expected = torch.zeros(64, 64, device=DEVICE), torch.zeros(64, 64, device=DEVICE)
+    twin = TorchOps.__new__(TorchOps)  # products need no model
+    kernels.multiply(hidden, both, gated, n, kernels.Blocks(16, 64 if n > 1 else 128), norm, "gate")
+    twin.product(hidden, both, expected, n, norm, "gate")
+    assert error(gated[:n], expected[:n]) < 0.01
+    down = linear(kind, 96, 64)
+    before = hidden.clone()
+    kernels.multiply(gated, down, hidden, n, kernels.Blocks(32, 64), None, "add")
+    assert error(hidden[:n] - before[:n], gated[:n] @ down.unpacked().float().T) < 0.01
+    assert torch.equal(hidden[n:], before[n:])
+
+
+class Both:
+    """A tiny model's buffers twice, in the same state: one set for the kernels, one for the twin."""
+
+    def __init__(self, model: Transformer, cache_type: str) -> None:
+        n_pages = 12
+        self.ops = kernels.TritonOps(model), TorchOps(model)
+        self.caches = [Runner(model, 40, 16, cache_type).cache for _ in self.ops]
+        self.buffers = [Buffers.make(model.arch, n_pages, model.dtype, model.device) for _ in self.ops]
+        made = torch.Generator().manual_seed(6)
+        qkv = torch.randn(64, model.arch.q_size + model.arch.kv_size, generator=made)
+        past = torch.randn(40 * 16, model.arch.kv_size, generator=made)
+        tables = torch.stack([torch.randperm(40, generator=made)[:n_pages] for _ in range(64)])
+        for own, caches in zip(self.buffers, self.caches, strict=True):
+            own.qkv.copy_(qkv)
+            own.places[:, 1:] = tables
+            own.places[:, 0] = torch.tensor([0, 1, 15, 16, 100, 190] + [7] * 58)
+            for cache in caches:
+                cache.write(torch.arange(640, device=DEVICE), past.to(DEVICE, model.dtype))
+
+
+@pytest.fixture(scope="module", params=["llama", "mistral", "qwen3"])
+def shape(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Transformer:
+    from tiny_llm import write_model
+
+    folder = tmp_path_factory.mktemp(request.param)
+    options = {"sliding_window": 20} if request.param == "mistral" else {"head_dim": 16}
+    write_model(folder, request.param, num_hidden_layers=1, **options)
+    if DEVICE.type == "cuda":
+        return weights.load(folder, folder / "derived", "bf16", 512, "cuda")
+    arch = weights.Architecture.read(folder)
+    return weights.assemble(arch, weights.quantise(arch, folder, "bf16"), "bf16", 512, DeviceLinear)
+
+
+@pytest.mark.parametrize("cache_type", ["bf16", "int8"])
+@pytest.mark.parametrize("n", [1, 6])
+def test_attention_over_pages(shape: Transformer, cache_type: str, n: int) -> None:
+    both = Both(shape, cache_type)
+    for ops, own, caches in zip(both.ops, both.buffers, both.caches, strict=True):
+        own.places[:n] = own.places[6 - n : 6].clone()
+        ops.place(0, own, caches[0], n)
+        ops.look(0, own, caches[0], n)
+    near, exact = both.buffers
+    every = torch.arange(40, device=DEVICE)
+    assert error(near.queries[:n], exact.queries[:n]) < 0.006
+    assert error(both.caches[0][0].read(every), both.caches[1][0].read(every)) < 0.006
+    assert error(near.attended[:n], exact.attended[:n]) < 0.01
+
+
+def choose(ops: object, own: Buffers, logits: torch.Tensor, **fields: list[float]) -> list[int]:
+    n = len(logits)
+    own.logits[:n] = logits
+    params = torch.zeros(n, len(Field), dtype=torch.int32)
+    params[:, Field.ROW] = torch.arange(n)
+    params[:, Field.SLOT] = torch.arange(n)
+    given = {"temperature": [0.0] * n, "penalty": [1.0] * n, "top_p": [1.0] * n} | fields
+    for name, values in given.items():
+        is_whole = name in ("top_k", "is_masked", "number_low", "number_high")
+        of = torch.tensor(values, dtype=torch.int32 if is_whole else torch.float32)
+        params[:, Field[name.upper()]] = of.view(torch.int32)
+    own.params[:n] = params
+    ops.choose(own, n)  # type: ignore[attr-defined]
+    return [int(token) for token in own.chosen[:n]]
+
+
+def test_choices_are_those_of_the_sampler(shape: Transformer) -> None:
+    """The same number draws the same token, whatever is cut off; what is said is noted, what is masked never said."""
+    made = torch.Generator().manual_seed(8)
+    vocab = shape.arch.vocab_size
+    for round_ in range(6):
+        both = Both(shape, "bf16")
+        logits = (4 * torch.randn(8, vocab, generator=made)).to(DEVICE)
+        masks = torch.randint(-(2**31), 2**31 - 1, both.buffers[0].masks.shape, generator=made, dtype=torch.int32)
+        fields: dict[str, list[float]] = {
+            "temperature": [0, 0, 0, 0.7, 1, 1.5, 3, 1],
+            "penalty": [1, 1.3, 1, 1.1, 1, 1.3, 1, 1],
+            "top_p": [1, 1, 1, 0.9, 0.5, 1, 0.99, 0.8],
+            "top_k": [0, 0, 0, 0, 0, 5, 0, 30],
+            "is_masked": [0, 0, 1, 1, 0, 0, 0, 0],
+            "number_low": torch.randint(-(2**31), 2**31 - 1, (8,), generator=made).tolist(),
+            "number_high": torch.randint(-(2**31), 2**31 - 1, (8,), generator=made).tolist(),
+        }
+        said = (torch.rand(64, vocab, generator=made) < 0.2).to(torch.int8)
+        chosen = []
+        for ops, own in zip(both.ops, both.buffers, strict=True):
+            own.masks.copy_(masks)
+            own.said.copy_(said)
+            chosen.append(choose(ops, own, logits, **fields))
+            assert own.ids[:8].tolist() == chosen[-1]
+            assert all(own.said[slot, token] for slot, token in enumerate(chosen[-1]))
+            assert int(own.said[:8].sum() - said[:8].sum()) <= 8
+        assert chosen[0] == chosen[1], f"in round {round_}"

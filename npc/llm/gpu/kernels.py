@@ -71,6 +71,7 @@ class TritonOps:
             torch.stack((layer.q_norm.weight, layer.k_norm.weight)) if layer.q_norm and layer.k_norm else None
             for layer in model.layers
         ]
+        self._normed = torch.zeros(N_ROWS, arch.hidden_size, dtype=model.dtype, device=device)
         n_splits = self.n_splits(1)
         self._sums = torch.zeros(N_ROWS * n_splits, arch.q_size, device=device)
         self._weights = torch.zeros(N_ROWS * n_splits, arch.n_heads, 2, device=device)
@@ -98,6 +99,12 @@ class TritonOps:
     def product(
         self, x: Tensor, linear: DeviceLinear, out: Tensor, n: int, norm: RmsNorm | None = None, mode: Mode = "write"
     ) -> None:
+        if norm is not None and n > 1:  # once, for all the programs that read it
+            size = linear.n_in
+            products.normalise[n,](
+                x, norm.weight, norm.floor, self._normed, size, BLOCK=power_of_two(size), num_warps=8
+            )
+            x, norm = self._normed, None
         multiply(x, linear, out, n, self.blocks(linear, n), norm, mode)
 
     def place(self, index: int, buffers: Buffers, cache: LayerCache, n: int) -> None:
@@ -197,7 +204,7 @@ class TritonOps:
 def multiply(
     x: Tensor, linear: DeviceLinear, out: Tensor, n: int, blocks: Blocks, norm: RmsNorm | None = None, mode: Mode = "write"
 ) -> None:  # fmt: skip
-    """As `Ops.product`, cut into `blocks`."""
+    """As `Ops.product`, cut into `blocks`; `x` has `padded(n)` rows at least, and only a single row is normalised."""
     columns = linear.n_out // 2 if mode == "gate" else linear.n_out
     products.product[-(-columns // blocks.n_out),](
         x,

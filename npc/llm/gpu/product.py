@@ -1,7 +1,7 @@
 """Triton: a few rows times a matrix of 4, 8 or 16 bits, with what stands before and after it in the network.
 
-Before: RMSNorm, whose divisor is found in the same pass over the inputs and
-applied to the sums. After: bias, the residual sum, or silu(gate) · up. One row
+Before: RMSNorm; that of a single row is found in the same pass over the inputs,
+its divisor applied to the sums. After: bias, the residual sum, or silu(gate) · up. One row
 is multiplied by plain arithmetic, with the warps side by side along the inputs,
 so that a program's few outputs are summed once, at its end; more rows go to
 the matrix units. Every output belongs to one program: sums have one order.
@@ -15,11 +15,6 @@ import triton.language as tl
 
 DENSE, INT8, INT4 = 0, 1, 2
 WRITE, ADD, GATE = 0, 1, 2
-
-
-@triton.jit
-def _spread(rows, n_groups, groups):
-    return rows.to(tl.int64)[:, None] * n_groups + groups[None, :]
 
 
 @triton.jit
@@ -41,21 +36,22 @@ def _one_row(
         BG: tl.constexpr = BK // 32
         n_groups = n_in // 32
         word = tl.arange(0, 4)
-        acc = tl.zeros([BN, BG], tl.float32)
+        # Groups before rows: so a thread has one group of all rows, and reads that group's inputs once.
+        acc = tl.zeros([BG, BN], tl.float32)
         square = tl.zeros([BG, 4], tl.float32)
         for start in tl.range(0, n_groups, BG, num_stages=STAGES):
             groups = start + tl.arange(0, BG)
-            at = _spread(rows, n_groups, groups)
+            at = rows.to(tl.int64)[None, :] * n_groups + groups[:, None]
             inputs = groups[:, None] * 32 + word[None, :]
             if EVEN:
                 words = tl.load(weights + at[:, :, None] * 4 + word[None, None, :])
                 pair = tl.load(scales + at)
             else:
-                is_in = (rows < n_out)[:, None] & (groups < n_groups)[None, :]
+                is_in = (rows < n_out)[None, :] & (groups < n_groups)[:, None]
                 words = tl.load(weights + at[:, :, None] * 4 + word[None, None, :], mask=is_in[:, :, None], other=0)
                 pair = tl.load(scales + at, mask=is_in, other=0)
             words = words.to(tl.uint32, bitcast=True)
-            dots = tl.zeros([BN, BG, 4], tl.float32)
+            dots = tl.zeros([BG, BN, 4], tl.float32)
             sums = tl.zeros([BG, 4], tl.float32)
             for s in tl.static_range(8):
                 if EVEN:
@@ -71,16 +67,16 @@ def _one_row(
                 sums += a
                 # Instead of moving the four bits down, the input is made smaller by as much: a power of two.
                 level = (words & (0xF << (4 * s))).to(tl.float32)
-                dots += level * (a * (1.0 / (1 << (4 * s))))[None, :, :]
+                dots += level * (a * (1.0 / (1 << (4 * s))))[:, None, :]
             scale, low = _float_halves(pair)
-            acc += scale * tl.sum(dots, 2) + low * tl.sum(sums, 1)[None, :]
-        return tl.sum(acc, 1), tl.sum(tl.sum(square, 1), 0)
+            acc += scale * tl.sum(dots, 2) + low * tl.sum(sums, 1)[:, None]
+        return tl.sum(acc, 0), tl.sum(tl.sum(square, 1), 0)
     else:
         acc = tl.zeros([BN, BK], tl.float32)
         square = tl.zeros([BK], tl.float32)
         for start in tl.range(0, n_in, BK, num_stages=STAGES):
             inputs = start + tl.arange(0, BK)
-            at = _spread(rows, n_in, inputs)
+            at = rows.to(tl.int64)[:, None] * n_in + inputs[None, :]
             if EVEN:
                 a = tl.load(x + inputs).to(tl.float32)
                 w = tl.load(weights + at).to(tl.float32)
@@ -96,52 +92,55 @@ def _one_row(
 
 @triton.jit
 def _some_rows(
-    x, norm, weights, scales, rows, n_rows, n_in, n_out,
-    KIND: tl.constexpr, NORMED: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr,
-    STAGES: tl.constexpr, UNITS: tl.constexpr,
+    x, weights, scales, rows, n_in, n_out,
+    KIND: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr,
+    EVEN: tl.constexpr, UNITS: tl.constexpr,
 ):  # fmt: skip
-    """x [n_rows, n_in] · the matrix's `rows` [BN] → [BM, BN] sums, and the sums of x² [BM]."""
+    """x [BM, n_in] · the matrix's `rows` [BN] → [BM, BN] sums. Idle rows of x are there, and mean nothing."""
     m = tl.arange(0, BM)
-    is_row = (m < n_rows)[:, None]
-    acc = tl.zeros([BM, BN], tl.float32)
-    square = tl.zeros([BM], tl.float32)
+    acc = tl.zeros([BN, BM], tl.float32)  # weights stand left, where the units take them from registers
     if KIND == 2:
         BG: tl.constexpr = BK // 32
         BW: tl.constexpr = BG * 4
         n_groups = n_in // 32
         word = tl.arange(0, BW)
+        at = rows.to(tl.int64)[:, None] * n_groups
         for start in tl.range(0, n_groups, BG, num_stages=STAGES):
             groups = start + word // 4
-            is_in = groups < n_groups
-            is_weight = (rows < n_out)[:, None] & is_in[None, :]
-            at = rows.to(tl.int64)[:, None] * n_groups
-            words = tl.load(weights + at * 4 + (start * 4 + word)[None, :], mask=is_weight, other=0)
-            scale, low = _float_halves(tl.load(scales + at + groups[None, :], mask=is_weight, other=0))
             inputs = groups * 32 + word % 4
+            if EVEN:
+                words = tl.load(weights + at * 4 + (start * 4 + word)[None, :])
+                pair = tl.load(scales + at + groups[None, :])
+            else:
+                is_in = (rows < n_out)[:, None] & (groups < n_groups)[None, :]
+                words = tl.load(weights + at * 4 + (start * 4 + word)[None, :], mask=is_in, other=0)
+                pair = tl.load(scales + at + groups[None, :], mask=is_in, other=0)
+            scale, low = _float_halves(pair)
             for s in tl.static_range(8):
-                a = tl.load(x + m[:, None] * n_in + (inputs + 4 * s)[None, :], mask=is_row & is_in[None, :], other=0)
-                if NORMED:
-                    square += tl.sum(a.to(tl.float32) * a.to(tl.float32), 1)
-                    a = a * tl.load(norm + inputs + 4 * s, mask=is_in, other=0)[None, :]
+                if EVEN:
+                    a = tl.load(x + m[:, None] * n_in + (inputs + 4 * s)[None, :])
+                else:
+                    a = tl.load(x + m[:, None] * n_in + (inputs + 4 * s)[None, :], mask=(groups < n_groups)[None, :], other=0)
                 level = ((words >> (4 * s)) & 0xF).to(tl.float32) * scale + low
-                acc = tl.dot(a.to(UNITS), tl.trans(level.to(UNITS)), acc)
+                acc = tl.dot(level.to(UNITS), tl.trans(a.to(UNITS)), acc)
     else:
         for start in tl.range(0, n_in, BK, num_stages=STAGES):
             inputs = start + tl.arange(0, BK)
-            is_in = inputs < n_in
-            at = _spread(rows, n_in, inputs)
-            w = tl.load(weights + at, mask=(rows < n_out)[:, None] & is_in[None, :], other=0)
-            a = tl.load(x + m[:, None] * n_in + inputs[None, :], mask=is_row & is_in[None, :], other=0)
-            if NORMED:
-                square += tl.sum(a.to(tl.float32) * a.to(tl.float32), 1)
-                a = a * tl.load(norm + inputs, mask=is_in, other=0)[None, :]
-            acc = tl.dot(a.to(UNITS), tl.trans(w.to(UNITS)), acc)
-    return acc, square
+            at = rows.to(tl.int64)[:, None] * n_in + inputs[None, :]
+            if EVEN:
+                w = tl.load(weights + at)
+                a = tl.load(x + m[:, None] * n_in + inputs[None, :])
+            else:
+                is_in = inputs < n_in
+                w = tl.load(weights + at, mask=(rows < n_out)[:, None] & is_in[None, :], other=0)
+                a = tl.load(x + m[:, None] * n_in + inputs[None, :], mask=is_in[None, :], other=0)
+            acc = tl.dot(w.to(UNITS), tl.trans(a.to(UNITS)), acc)
+    return tl.trans(acc)
 
 
 @triton.jit
 def _outputs(
-    x, norm, floor, weights, scales, bias, rows, n_rows, n_in, n_out,
+    x, norm, floor, weights, scales, bias, rows, n_in, n_out,
     KIND: tl.constexpr, NORMED: tl.constexpr, BIASED: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
     BK: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, UNITS: tl.constexpr,
 ):  # fmt: skip
@@ -152,11 +151,7 @@ def _outputs(
         if NORMED:
             acc *= tl.rsqrt(square + floor)
     else:
-        acc, squares = _some_rows(
-            x, norm, weights, scales, rows, n_rows, n_in, n_out, KIND, NORMED, BM, BN, BK, STAGES, UNITS
-        )  # fmt: skip
-        if NORMED:
-            acc *= tl.rsqrt(squares + floor)[:, None]
+        acc = _some_rows(x, weights, scales, rows, n_in, n_out, KIND, BM, BN, BK, STAGES, EVEN, UNITS)
     if KIND == 1:
         acc *= tl.load(scales + rows, mask=rows < n_out, other=0)[None, :]
     if BIASED:
@@ -165,8 +160,19 @@ def _outputs(
 
 
 @triton.jit
+def normalise(x, norm, floor, out, n, BLOCK: tl.constexpr):
+    """A row of x [n_rows, n] float32 → out, normalised; BLOCK is n rounded up to a power of two."""
+    row = tl.program_id(0).to(tl.int64)
+    at = tl.arange(0, BLOCK)
+    values = tl.load(x + row * n + at, mask=at < n, other=0)
+    scale = tl.rsqrt(tl.sum(values * values, 0) + floor)
+    values = values * scale * tl.load(norm + at, mask=at < n, other=0)
+    tl.store(out + row * n + at, values.to(out.dtype.element_ty), mask=at < n)
+
+
+@triton.jit
 def product(
-    x,  # [n_rows, n_in] float32 or bfloat16
+    x,  # [≥ BM, n_in]: float32 where NORMED, else bfloat16
     norm,  # [n_in] float32, with the factor √n_in; any pointer where not NORMED
     floor,  # n_in · eps
     weights,
@@ -179,7 +185,7 @@ def product(
     piece,  # rows of gate, then as many of up, and so on
     KIND: tl.constexpr,
     MODE: tl.constexpr,
-    NORMED: tl.constexpr,
+    NORMED: tl.constexpr,  # of one row alone
     BIASED: tl.constexpr,
     BM: tl.constexpr,  # 1, or n_rows rounded up to a power of two ≥ 16
     BN: tl.constexpr,
@@ -194,18 +200,18 @@ def product(
         n_columns = n_out // 2
         rows = columns // piece * (2 * piece) + columns % piece
         gate = _outputs(
-            x, norm, floor, weights, scales, bias, rows, n_rows, n_in, n_out,
+            x, norm, floor, weights, scales, bias, rows, n_in, n_out,
             KIND, NORMED, BIASED, BM, BN, BK, STAGES, EVEN, UNITS,
         )  # fmt: skip
         up = _outputs(
-            x, norm, floor, weights, scales, bias, rows + piece, n_rows, n_in, n_out,
+            x, norm, floor, weights, scales, bias, rows + piece, n_in, n_out,
             KIND, NORMED, BIASED, BM, BN, BK, STAGES, EVEN, UNITS,
         )  # fmt: skip
         values = gate / (1.0 + tl.exp(-gate)) * up
     else:
         n_columns = n_out
         values = _outputs(
-            x, norm, floor, weights, scales, bias, columns, n_rows, n_in, n_out,
+            x, norm, floor, weights, scales, bias, columns, n_in, n_out,
             KIND, NORMED, BIASED, BM, BN, BK, STAGES, EVEN, UNITS,
         )  # fmt: skip
     at = out + m[:, None].to(tl.int64) * n_columns + columns[None, :]

@@ -20,6 +20,8 @@ Kind = Literal["dense", "int8", "int4"]
 _RECORD = 4 * LANES
 """Bytes of scales and lows that precede the weights of a tile's group, in int4."""
 
+_UNPACKED_ROWS = 4096
+
 
 class DeviceLinear:
     """A `Linear` for any device. Short batches read `weight` and `scales` by kernels; a call takes long ones."""
@@ -67,12 +69,14 @@ class DeviceLinear:
             return self.weight
         if self.kind == "int8":
             return (self.weight * self.scales[:, None]).to(self.dtype)
+        out = torch.empty(self.n_out, self.n_in, dtype=self.dtype, device=self.weight.device)
         shifts = torch.arange(0, 32, 4, device=self.weight.device, dtype=torch.int32)
-        # [n_out, n_groups, 8, 4]: of input 4s + w the first index is s
-        levels = (self.weight[:, :, None, :] >> shifts[:, None]) & 15
-        halves = self.scales.view(torch.float16).view(self.n_out, -1, 2).float()
-        scale, low = halves[..., :1], halves[..., 1:]
-        return (levels.flatten(2) * scale + low).to(self.dtype).flatten(1)
+        for first in range(0, self.n_out, _UNPACKED_ROWS):  # what lies between takes several times the result's room
+            rows = slice(first, first + _UNPACKED_ROWS)
+            levels = (self.weight[rows, :, None, :] >> shifts[:, None]) & 15  # [rows, n_groups, 8, 4]
+            halves = self.scales[rows].view(torch.float16).view(len(levels), -1, 2).float()
+            out[rows] = (levels.flatten(2) * halves[..., :1] + halves[..., 1:]).flatten(1)
+        return out
 
 
 def _int4_rows(packed: Tensor) -> tuple[Tensor, Tensor]:

@@ -46,10 +46,14 @@ def load(folder: Path, derived: Path, weights: str, n_positions: int, device: st
 
 def prepare(folder: Path, derived: Path, weights: str) -> Path:
     """The cache file, made where it is not there yet. Raises ModelError."""
-    path = derived / f"{_fingerprint(folder, weights)}.tensors"
+    path = cache_path(folder, derived, weights)
     if not path.exists():
         tensorfile.write(path, quantise(Architecture.read(folder), folder, weights))
     return path
+
+
+def cache_path(folder: Path, derived: Path, weights: str) -> Path:
+    return derived / f"{_fingerprint(folder, weights)}.tensors"
 
 
 def quantise(arch: Architecture, folder: Path, weights: str) -> dict[str, Tensor]:

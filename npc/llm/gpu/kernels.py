@@ -39,6 +39,9 @@ class Blocks:
     n_stages: int = 1
 
 
+A_WARP = {"int4": 1024, "int8": 512, "dense": 256}
+"""Inputs that a warp's threads load at once, 16 bytes each."""
+
 Tuned = Mapping[tuple[str, int, int, int], Blocks]
 """By kind of matrix, n_out, n_in, and rows (rounded up as for the matrix units)."""
 
@@ -46,9 +49,15 @@ Tuned = Mapping[tuple[str, int, int, int], Blocks]
 def default_blocks(kind: Kind, n_out: int, n_in: int, n_rows: int) -> Blocks:
     if n_rows > 1:
         return Blocks(32 if n_out < 8192 else 64, 256 if kind == "int4" else 64, 4, 2)
-    if kind == "int4":
-        return Blocks(4, min(4096, power_of_two(n_in)), 4)
-    return Blocks(4, min(2048 if kind == "int8" else 1024, power_of_two(n_in)), 4)
+    whole = n_in & -n_in  # the greatest power of two that cuts the inputs without a rest
+    n_warps = 4 if whole >= 4 * A_WARP[kind] else 2
+    n_inputs = n_warps * A_WARP[kind]
+    return one_row(kind, 4, min(n_inputs, power_of_two(n_in)))
+
+
+def one_row(kind: Kind, n_out: int, n_in: int) -> Blocks:
+    """For one row: as many warps as there is a load of 16 bytes for each thread and output."""
+    return Blocks(n_out, n_in, max(1, n_in // A_WARP[kind]))
 
 
 def power_of_two(n: int) -> int:

@@ -58,6 +58,7 @@ class GpuRunner:
         page_size: int,
         cache_type: str,
         make_ops: Callable[[Transformer], Ops],
+        is_captured: bool = True,
     ) -> None:
         self._device, self._page_size = model.device, page_size
         self._idle_page = n_pages  # one more than there are: where rows that mean nothing are written
@@ -75,7 +76,7 @@ class GpuRunner:
         self._places.send(N_ROWS)
         self._slots: dict[Sampler, _Slot] = {}
         self._ahead: list[_Fed] = []
-        if self._device.type == "cuda":
+        if is_captured and self._device.type == "cuda":
             self._capture(step)
 
     def copy_pages(self, copies: Sequence[tuple[int, int]]) -> None:

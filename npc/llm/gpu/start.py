@@ -25,10 +25,14 @@ LIMITS = Limits(n_running=N_ROWS, chunk=2048, chunk_beside_replies=512, n_rows=N
 
 def start(model_folder: Path, derived: Path, settings: LanguageModelSettings) -> Engine:
     """Raises ModelError: when the weights are not as they should be, or do not fit the device."""
-    arch = Architecture.read(model_folder)
-    memory.check(arch, settings, *torch.cuda.mem_get_info())
+    check(model_folder, settings)
     model = weights.load(model_folder, derived, settings.weights, settings.context_tokens, "cuda")
     return engine(model, settings, derived)
+
+
+def check(model_folder: Path, settings: LanguageModelSettings) -> None:
+    """Raises ModelError when the model does not fit what is free of the device now."""
+    memory.check(Architecture.read(model_folder), settings, *torch.cuda.mem_get_info())
 
 
 def engine(model: Transformer, settings: LanguageModelSettings, derived: Path | None = None) -> Engine:

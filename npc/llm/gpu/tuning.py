@@ -5,15 +5,16 @@ import json
 import logging
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from npc.llm.gpu.kernels import Blocks, Tuned, default_blocks, multiply, padded, power_of_two
+from npc.llm.gpu.kernels import A_WARP, Blocks, Tuned, default_blocks, multiply, one_row, padded, power_of_two
 from npc.llm.gpu.linear import DeviceLinear
-from npc.llm.gpu.step import N_ROWS, on_device
-from npc.llm.model import Transformer
+from npc.llm.gpu.step import N_ROWS, Mode, on_device
+from npc.llm.gpu.twin import TorchOps
+from npc.llm.model import RmsNorm, Transformer
 
 _log = logging.getLogger(__name__)
 _CACHE_BYTES = 128 * 2**20
@@ -47,75 +48,89 @@ def tune(
     `time_ms(work, n)` times work(i) over n sets of weights; `is_over` ends the search early.
     """
     time_ms = time_ms or device_ms
-    shapes: dict[tuple[str, int, int], list[DeviceLinear]] = {}
+    uses: dict[tuple[str, int, int], list[_Use]] = {}
     for layer in model.layers:
-        for each in map(on_device, (layer.qkv, layer.out, layer.gate_up, layer.down)):
-            shapes.setdefault((each.kind, each.n_out, each.n_in), []).append(each)
+        for use in (
+            _Use(on_device(layer.qkv), layer.attention_norm),
+            _Use(on_device(layer.out)),
+            _Use(on_device(layer.gate_up), layer.mlp_norm, "gate"),
+            _Use(on_device(layer.down)),
+        ):
+            uses.setdefault((use.linear.kind, use.linear.n_out, use.linear.n_in), []).append(use)
     head = on_device(model.head)
-    shapes.setdefault((head.kind, head.n_out, head.n_in), []).append(head)
-    largest_first = sorted(shapes.items(), key=lambda item: -item[1][0].n_bytes * len(item[1]))
+    uses.setdefault((head.kind, head.n_out, head.n_in), []).append(_Use(head, model.norm))
+    largest_first = sorted(uses.items(), key=lambda item: -item[1][0].linear.n_bytes * len(item[1]))
     best: dict[tuple[str, int, int, int], tuple[Blocks, float]] = {}
     for n in n_rows:
-        for (kind, n_out, n_in), linears in largest_first:
-            n_some = min(len(linears), 1 + _CACHE_BYTES // linears[0].n_bytes)
-            x = torch.randn(N_ROWS, n_in, device=model.device).to(model.dtype)
-            out = torch.empty(N_ROWS, n_out, dtype=model.dtype, device=model.device)
-            exact = linears[0](x[:n]).float()
-            for blocks in candidates(linears[0], n):
+        for shape, own in largest_first:
+            n_bytes = own[0].linear.n_bytes
+            bench = _Bench(model, own[: 1 + _CACHE_BYTES // n_bytes], n, time_ms)
+            for blocks in candidates(own[0].linear, n):
                 if is_over():
                     return best
-                ms = _try(linears[:n_some], x, out, n, blocks, exact, time_ms)
-                rate = linears[0].n_bytes / ms / 1e6
-                if rate > best.get((kind, n_out, n_in, padded(n)), (blocks, 0.0))[1]:
-                    best[kind, n_out, n_in, padded(n)] = blocks, rate
+                rate = n_bytes / bench.ms(blocks) / 1e6
+                if rate > best.get((*shape, padded(n)), (blocks, 0.0))[1]:
+                    best[*shape, padded(n)] = blocks, rate
     return best
 
 
 def candidates(linear: DeviceLinear, n: int) -> Iterator[Blocks]:
     """The default first."""
-    default = default_blocks(linear.kind, linear.n_out, linear.n_in, padded(n))
-    yield default
+    kind = linear.kind
+    default = default_blocks(kind, linear.n_out, linear.n_in, padded(n))
     if n == 1:
-        others = [
-            Blocks(rows, min(each, power_of_two(linear.n_in)), warps)
-            for each, warps in _ONE_ROW[linear.kind]
-            for rows in (1, 2, 4, 8)
-        ]
-    elif linear.kind == "int4":
+        inputs = {min(n_warps * A_WARP[kind], power_of_two(linear.n_in)) for n_warps in (4, 2, 1, 8)}
+        others = [one_row(kind, rows, each) for rows in (4, 2, 8) for each in inputs]
+    elif kind == "int4":
         others = [Blocks(32, 512, 4, 2), Blocks(64, 256, 4, 3), Blocks(64, 256, 4, 2), Blocks(16, 512, 4, 2)]
     else:
         others = [Blocks(32, 128, 4, 3), Blocks(64, 128, 4, 3), Blocks(64, 64, 4, 4), Blocks(16, 128, 4, 4)]
-    yield from (each for each in dict.fromkeys(others) if each != default)
+    yield from dict.fromkeys([default, *others])
 
 
-_ONE_ROW = {
-    "int4": ((4096, 4), (2048, 2), (8192, 8)),
-    "int8": ((2048, 4), (1024, 2), (4096, 8)),
-    "dense": ((1024, 4), (512, 2), (2048, 8)),
-}
+@dataclass(frozen=True, slots=True)
+class _Use:
+    linear: DeviceLinear
+    norm: RmsNorm | None = None
+    mode: Mode = "write"
 
 
-def _try(
-    linears: Sequence[DeviceLinear],
-    x: Tensor,
-    out: Tensor,
-    n: int,
-    blocks: Blocks,
-    exact: Tensor,
-    time_ms: Callable[[Callable[[int], None], int], float],
-) -> float:
-    """Milliseconds a product; infinite where the blocks do not compile, do not fit, or give another result."""
-    try:
-        out.fill_(torch.nan)
-        multiply(x, linears[0], out, n, blocks)
-        error = float((out[:n].float() - exact).norm() / exact.norm())
-        if not error < 0.02:
-            _log.warning("%s gives another result for %s: off by %.3g", blocks, linears[0].kind, error)
+class _Bench:
+    """One shape of matrix, in the layers that read it."""
+
+    def __init__(
+        self, model: Transformer, uses: Sequence[_Use], n: int, time_ms: Callable[[Callable[[int], None], int], float]
+    ) -> None:
+        first = uses[0]
+        self._uses, self._n, self._time_ms = uses, n, time_ms
+        self._is_normed = first.norm is not None and n == 1
+        columns = first.linear.n_out // (2 if first.mode == "gate" else 1)
+        x = torch.randn(N_ROWS, first.linear.n_in, device=model.device)
+        self._x = x if self._is_normed else x.to(model.dtype)
+        self._out, self._exact = (torch.empty(N_ROWS, columns, dtype=model.dtype, device=model.device) for _ in "ab")
+        TorchOps(model).product(self._x, first.linear, self._exact, n, self._norm(0), first.mode)
+
+    def ms(self, blocks: Blocks) -> float:
+        """A product's milliseconds; infinite where the blocks do not compile, do not fit, or give another result."""
+        try:
+            self._out.fill_(torch.nan)
+            self._multiply(0, blocks)
+            exact = self._exact[: self._n].float()
+            error = float((self._out[: self._n].float() - exact).norm() / exact.norm())
+            if not error < 0.02:
+                _log.warning("%s gives another result for %s: off by %.3g", blocks, self._uses[0].linear.kind, error)
+                return float("inf")
+            return self._time_ms(lambda index: self._multiply(index, blocks), len(self._uses))
+        except Exception as error:  # Triton and CUDA have many; none of them is more than one candidate's end
+            _log.warning("%s does not run for %s: %s", blocks, self._uses[0].linear.kind, str(error).splitlines()[:1])
             return float("inf")
-        return time_ms(lambda index: multiply(x, linears[index], out, n, blocks), len(linears))
-    except Exception as error:  # Triton and CUDA have many; none of them is more than one candidate's end
-        _log.warning("%s does not run for %s: %s", blocks, linears[0].kind, str(error).splitlines()[:1])
-        return float("inf")
+
+    def _multiply(self, index: int, blocks: Blocks) -> None:
+        use = self._uses[index]
+        multiply(self._x, use.linear, self._out, self._n, blocks, self._norm(index), use.mode)
+
+    def _norm(self, index: int) -> RmsNorm | None:
+        return self._uses[index].norm if self._is_normed else None
 
 
 def device_ms(work: Callable[[int], None], n: int) -> float:

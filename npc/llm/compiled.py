@@ -18,7 +18,7 @@ import numba
 from npc.models.store import default_home
 
 _MADV_DONTNEED = 4
-_SOURCES = ("attend", "fused", "kernels", "simd", "team")
+_SOURCES = ("attend", "fused", "kernels", "layout", "simd", "team")
 FAST = {"reassoc", "contract", "arcp", "nsz"}
 """Sums may be made in another order; numbers that are none stay none."""
 

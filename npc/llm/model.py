@@ -8,6 +8,7 @@ of equal length, which read their keys and values through page tables.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,10 +17,11 @@ from torch.nn import functional as F  # noqa: N812  (the name that the field use
 
 from npc.llm.architecture import Architecture
 from npc.llm.cache import DenseCache, LayerCache
-from npc.llm.compiled import forget_compiler
-from npc.llm.fused import FusedStep
-from npc.llm.kernels import PIECE
-from npc.llm.linear import Linear
+from npc.llm.layout import PIECE
+from npc.llm.linear import DenseLinear, Linear, PackedLinear
+
+if TYPE_CHECKING:
+    from npc.llm.fused import FusedStep
 
 
 class RmsNorm:
@@ -112,13 +114,24 @@ class Transformer:
         self.embedding, self.layers, self.norm, self.head = embedding, tuple(layers), norm, head
         cos, sin = arch.rotary.tables(arch.head_dim, n_positions)
         self._cos, self._sin = cos.to(self.device, dtype), sin.to(self.device, dtype)
-        self._fused = FusedStep(self) if FusedStep.suits(self) else None
+        self._fused = self._fuse()
 
     def forward(self, batch: Batch, cache: Sequence[LayerCache]) -> Tensor | None:
         """Logits [n_logits, vocab] of the wanted rows; new keys and values go into `cache`."""
         if self._fused is not None and self._fused.fits(batch, cache):
             return self._fused.forward(batch, cache)
         return self.forward_plainly(batch, cache)
+
+    def _fuse(self) -> "FusedStep | None":
+        """The step for a CPU, in bfloat16, where the shape is one that it takes."""
+        arch = self.arch
+        sizes = arch.hidden_size, arch.q_size, arch.intermediate_size
+        is_for_cpu = self.device.type == "cpu" and isinstance(self.head, DenseLinear | PackedLinear)
+        if not is_for_cpu or self.dtype != torch.bfloat16 or arch.head_dim % 16 or any(n % PIECE for n in sizes):
+            return None
+        from npc.llm.fused import FusedStep  # with a compiler that nothing else needs
+
+        return FusedStep(self)
 
     def warm_up(self) -> None:
         """Have what is compiled compiled (once: it is kept on disk), and the weights in memory."""
@@ -129,6 +142,8 @@ class Transformer:
         with torch.inference_mode():
             self.forward(batch, [cache] * self.arch.n_layers)
         if self._fused is not None:
+            from npc.llm.compiled import forget_compiler
+
             forget_compiler()
 
     def forward_plainly(self, batch: Batch, cache: Sequence[LayerCache]) -> Tensor | None:

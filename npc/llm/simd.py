@@ -16,12 +16,7 @@ from numba import types
 from numba.extending import intrinsic as _numba_intrinsic
 from numba.np.numpy_support import carray as carray
 
-LANES = 16
-"""Rows of a matrix that are computed side by side: a vector of 32-bit numbers."""
-GROUP = 32
-"""Inputs that share a scale."""
-INT4_BYTES, INT8_BYTES = 2 * 2 * LANES + LANES * GROUP // 2, LANES * GROUP
-"""What `LANES` rows' `GROUP` weights take: in int4 with a scale and a low in float16 for each row."""
+from npc.llm.layout import GROUP, INT4_BYTES, INT8_BYTES, LANES
 
 _I16, _I32, _I64, _F32 = ir.IntType(16), ir.IntType(32), ir.IntType(64), ir.FloatType()
 _PAIRS = ir.VectorType(_I16, 2 * LANES)

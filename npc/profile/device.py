@@ -21,6 +21,7 @@ from npc.config import LanguageModelSettings
 from npc.errors import ConfigError
 from npc.llm import weights
 from npc.llm.architecture import Architecture
+from npc.llm.cache import CACHES
 from npc.llm.engine import Engine
 from npc.llm.gpu import start
 from npc.llm.gpu.linear import DeviceLinear
@@ -29,7 +30,8 @@ from npc.llm.gpu.twin import TorchOps
 from npc.llm.model import Transformer
 from npc.llm.reply import ReplyText
 from npc.llm.sampler import Sampler
-from npc.llm.sequence import Output, Sequence as Text
+from npc.llm.sequence import Output
+from npc.llm.sequence import Sequence as Text
 from npc.llm.tokenizer import TokenStream
 from npc.profile import random_model
 from npc.turn import GenerationEnd, Sampling
@@ -93,6 +95,17 @@ def run_device_profile(
     add(error_beside_torch=_error(model, settings))
     add(memory=memory_gb(device))
     return report
+
+
+def for_shape(settings: LanguageModelSettings, shape: str) -> LanguageModelSettings:
+    """With room for all the sessions that are measured. Raises ConfigError for a shape that nobody knows."""
+    if shape not in random_model.SHAPES:
+        raise ConfigError(f"there is no shape {shape!r}; have {', '.join(random_model.SHAPES)}")
+    sizes = SMALL if shape == "tiny" else Sizes()
+    arch = Architecture.from_config(random_model.SHAPES[shape])
+    n_tokens = sizes.n_sessions * (sizes.n_prompt + sizes.n_context + 2 * sizes.n_written) + 4 * sizes.n_cached
+    cache_mb = 1 + n_tokens * CACHES[settings.cache_type].token_bytes(arch, torch.bfloat16) // 2**20
+    return settings.model_copy(update={"model": shape, "cache_mb": cache_mb})
 
 
 def device_name(device: str) -> str:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from npc.llm import tensorfile, weights
 from npc.llm.architecture import Architecture
-from npc.llm.simd import GROUP, INT4_BYTES, INT8_BYTES, LANES
+from npc.llm.layout import GROUP, INT4_BYTES, INT8_BYTES, LANES
 
 _LLAMA = {"model_type": "llama", "rms_norm_eps": 1e-5, "eos_token_id": 0}
 SHAPES: dict[str, dict[str, Any]] = {  # by name: config.json's own keys

@@ -1,7 +1,7 @@
 """A device's runner beside the plain one: the same replies, on a CPU by the kernels' twins in torch."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -34,6 +34,15 @@ class Counting(TorchOps):
         if index == 0:
             self.n_rows.append(n)
         super().look(index, buffers, cache, n)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small products are slower when threads share them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

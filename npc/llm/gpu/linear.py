@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (the name that the field uses)
 
-from npc.llm.simd import GROUP, LANES
+from npc.llm.layout import GROUP, LANES
 
 Kind = Literal["dense", "int8", "int4"]
 

@@ -112,12 +112,13 @@ class GpuRunner:
 
     def _find(self, rows: Sequence[Rows]) -> list[int]:
         """Of rows that were run ahead: one more than where the logits of each lie. Empty, if one was not."""
+        fed_at = {id(fed.pages): at for at, fed in enumerate(self._ahead)}
         ends = []
         for each in rows:
-            found = [at for at, fed in enumerate(self._ahead) if fed.pages is each.pages]
-            if not found or each.n_wanted != 1 or not self._ahead[found[0]].is_of(each):
+            at = fed_at.get(id(each.pages))
+            if at is None or each.n_wanted != 1 or not self._ahead[at].is_of(each):
                 return []
-            ends.append(found[0] + 1)
+            ends.append(at + 1)
         return ends
 
     def _feed(self, rows: Sequence[Rows]) -> list[int]:

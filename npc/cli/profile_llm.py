@@ -63,7 +63,13 @@ def llm(
 
 
 def _profile_device(
-    device: str, shape: str, is_random: bool, weights: str | None, tuning_s: float, config: Path | None, out: Path | None
+    device: str,
+    shape: str,
+    is_random: bool,
+    weights: str | None,
+    tuning_s: float,
+    config: Path | None,
+    out: Path | None,
 ) -> None:
     import tempfile
 

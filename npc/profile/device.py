@@ -92,7 +92,11 @@ def run_device_profile(
     add(first_token_ms=_first_token(bench, sizes))
     add(together=_together(bench, model, report["copy_gb_per_s"], sizes))
     add(where=_where(bench, sizes, device))
-    add(error_beside_torch=_error(model, settings))
+    add(error_beside_torch=_error(model, settings, folder))
+    began = time.monotonic()
+    start.engine(model, settings.model_copy(update={"cache_mb": 64}), folder)
+    _synchronize(device)
+    add(start_up_s=report["start_up_s"] | {"engine_again": round(time.monotonic() - began, 2)})
     add(memory=memory_gb(device))
     return report
 
@@ -306,7 +310,7 @@ def _profiled(bench: _Bench, prompts: Sequence[Sequence[int]], n: int, device: s
     }
 
 
-def _error(model: Transformer, settings: LanguageModelSettings) -> Report:
+def _error(model: Transformer, settings: LanguageModelSettings, folder: Path) -> Report:
     """How far the kernels' logits are from those of torch's on this device, for the same rows and pages, relatively."""
     from npc.llm.gpu.runner import GpuRunner
     from npc.llm.runner import Rows
@@ -316,7 +320,7 @@ def _error(model: Transformer, settings: LanguageModelSettings) -> Report:
     report = {}
     for n in (1, 5, 40):
         logits = []
-        for make_ops in (start.make_ops, TorchOps):
+        for make_ops in (lambda each: start.make_ops(each, folder), TorchOps):
             runner = GpuRunner(model, 4, 16, settings.cache_type, make_ops, is_captured=False)
             pages = [0, 1, 2]
             runner.run([Rows(ids[:-n], 0, pages, 0)])

@@ -8,12 +8,14 @@ import torch
 
 from npc.llm import weights
 from npc.llm.gpu.linear import DeviceLinear
+from npc.llm.gpu.runner import GpuRunner
 from npc.llm.gpu.step import Buffers, Field
 from npc.llm.gpu.twin import TorchOps
 from npc.llm.linear import FORMATS
 from npc.llm.model import RmsNorm, Transformer, interleave
-from npc.llm.runner import Runner
+from npc.llm.runner import Rows, Runner
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 if DEVICE.type == "cpu":
     os.environ["TRITON_INTERPRET"] = "1"
@@ -40,7 +42,7 @@ def test_rows_times_a_matrix(kind: str, n: int, n_out: int, n_in: int) -> None:
     matrix = linear(kind, n_out, n_in, bias=True)
     x = torch.randn(64, n_in, generator=torch.Generator().manual_seed(2)).bfloat16().to(DEVICE)
     out = torch.full((64, n_out), torch.nan, device=DEVICE)
-    kernels.multiply(x, matrix, out, n, kernels.Blocks(16, 64 if n > 1 else 128))
+    kernels.multiply(x, matrix, out, n, kernels.Blocks(16, 128))
     assert error(out[:n], x[:n].float() @ matrix.unpacked().float().T + matrix.bias.float()) < 0.004
     assert out[n:].isnan().all(), "other rows are left alone"
 
@@ -137,7 +139,7 @@ def test_choices_are_those_of_the_sampler(shape: Transformer) -> None:
     """The same number draws the same token, whatever is cut off; what is said is noted, what is masked never said."""
     made = torch.Generator().manual_seed(8)
     vocab = shape.arch.vocab_size
-    for round_ in range(6):
+    for round_ in range(3):
         both = Both(shape, "bf16")
         logits = (4 * torch.randn(8, vocab, generator=made)).to(DEVICE)
         masks = torch.randint(-(2**31), 2**31 - 1, both.buffers[0].masks.shape, generator=made, dtype=torch.int32)
@@ -160,3 +162,19 @@ def test_choices_are_those_of_the_sampler(shape: Transformer) -> None:
             assert all(own.said[slot, token] for slot, token in enumerate(chosen[-1]))
             assert int(own.said[:8].sum() - said[:8].sum()) <= 8
         assert chosen[0] == chosen[1], f"in round {round_}"
+
+
+@pytest.mark.parametrize("format_", ["bf16", "int4"])
+def test_a_whole_pass_is_that_of_its_twin(format_: str, tiny_folder: Path) -> None:
+    """Three layers and the head, over pages, for a reply's row and for a prompt's."""
+    arch = weights.Architecture.read(tiny_folder)
+    tensors = {name: each.to(DEVICE) for name, each in weights.quantise(arch, tiny_folder, format_).items()}
+    model = weights.assemble(arch, tensors, format_, 512, DeviceLinear)
+    logits = []
+    for make_ops in (kernels.TritonOps, TorchOps):
+        runner = GpuRunner(model, 4, 16, "bf16", make_ops, is_captured=False)
+        runner.run([Rows(list(range(20)), 0, [2, 0], 0)])
+        [last] = runner.run([Rows([7], 20, [2, 0], 1)])
+        assert isinstance(last, torch.Tensor)
+        logits.append(last)
+    assert error(logits[0], logits[1]) < 0.03

@@ -14,6 +14,7 @@ from npc.llm.gpu.linear import DeviceLinear
 from npc.profile.device import for_shape, run_device_profile
 from npc.profile.random_model import write
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TINY = LanguageModelSettings(device="cpu", context_tokens=512)
 
 
@@ -35,7 +36,8 @@ def test_every_part_is_measured_and_noted_as_it_is_known(format_: str, tmp_path:
 def test_the_command_writes_its_file(tmp_path: Path) -> None:
     out = tmp_path / "tiny.json"
     done = CliRunner().invoke(
-        app, ["profile", "llm", "--device", "cpu", "--shape", "tiny", "--random", "--weights", "int8", "--out", str(out)]
+        app,
+        ["profile", "llm", "--device", "cpu", "--shape", "tiny", "--random", "--weights", "int8", "--out", str(out)],
     )
     assert done.exit_code == 0, done.output
     assert json.loads(out.read_text())["together"]["sessions"] == 6

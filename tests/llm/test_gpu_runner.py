@@ -1,7 +1,7 @@
 """A device's runner beside the plain one: the same replies, on a CPU by the kernels' twins in torch."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from npc.llm.model import Transformer
 from npc.llm.scheduler import Limits
 from npc.turn import Sampling
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 MakeBench = Callable[..., Bench]
 LETTERS = 'start: (/[a-f ]{1,6}/ | "[walk_to(place=" ("well" | "forge") ")]")+'
 WIDE = Limits(n_running=64, chunk=512, chunk_beside_replies=200, n_rows=64)
@@ -34,15 +35,6 @@ class Counting(TorchOps):
         if index == 0:
             self.n_rows.append(n)
         super().look(index, buffers, cache, n)
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small products are slower when threads share them."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")
@@ -77,9 +69,7 @@ def test_a_reply_is_that_of_the_plain_runner(
     for temperature, top_p, top_k in ((0, 1, 0), (0.8, 0.9, 0), (1.5, 1, 7), (1.5, 0.8, 40)):
         prompt = [chance.randrange(256) for _ in range(chance.choice((5, 40, 90)))]
         sampling = Sampling(temperature, top_p, top_k, repetition_penalty=1.2, max_tokens=40, seed=11)
-        plain, device = (
-            reply(make(cache_type=cache_type), prompt, sampling, grammar) for make in (bench, on_device)
-        )
+        plain, device = (reply(make(cache_type=cache_type), prompt, sampling, grammar) for make in (bench, on_device))
         assert device.tokens == plain.tokens
         assert device.text == plain.text
 
@@ -173,4 +163,6 @@ def test_a_device_reads_the_weights_that_a_cpu_reads(kind: str) -> None:
     expected = PackedLinear(tensors)(x)
     device = DeviceLinear(tensors, torch.float32)
     assert device.n_bytes < 75 * 96 * (1.0 if kind == "int4" else 1.2) + 600
-    torch.testing.assert_close(device.unpacked() @ x.T + tensors["bias"][:, None].float(), expected.T, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(
+        device.unpacked() @ x.T + tensors["bias"][:, None].float(), expected.T, rtol=1e-3, atol=1e-3
+    )

@@ -211,8 +211,14 @@ class TritonOps:
 
 
 def multiply(
-    x: Tensor, linear: DeviceLinear, out: Tensor, n: int, blocks: Blocks, norm: RmsNorm | None = None, mode: Mode = "write"
-) -> None:  # fmt: skip
+    x: Tensor,
+    linear: DeviceLinear,
+    out: Tensor,
+    n: int,
+    blocks: Blocks,
+    norm: RmsNorm | None = None,
+    mode: Mode = "write",
+) -> None:
     """As `Ops.product`, cut into `blocks`; `x` has `padded(n)` rows at least, and only a single row is normalised."""
     columns = linear.n_out // 2 if mode == "gate" else linear.n_out
     products.product[-(-columns // blocks.n_out),](

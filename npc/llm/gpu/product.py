@@ -71,23 +71,22 @@ def _one_row(
             scale, low = _float_halves(pair)
             acc += scale * tl.sum(dots, 2) + low * tl.sum(sums, 1)[:, None]
         return tl.sum(acc, 0), tl.sum(tl.sum(square, 1), 0)
-    else:
-        acc = tl.zeros([BN, BK], tl.float32)
-        square = tl.zeros([BK], tl.float32)
-        for start in tl.range(0, n_in, BK, num_stages=STAGES):
-            inputs = start + tl.arange(0, BK)
-            at = rows.to(tl.int64)[:, None] * n_in + inputs[None, :]
-            if EVEN:
-                a = tl.load(x + inputs).to(tl.float32)
-                w = tl.load(weights + at).to(tl.float32)
-            else:
-                a = tl.load(x + inputs, mask=inputs < n_in, other=0).to(tl.float32)
-                w = tl.load(weights + at, mask=(rows < n_out)[:, None] & (inputs < n_in)[None, :], other=0).to(tl.float32)
-            if NORMED:
-                square += a * a
-                a *= tl.load(norm + inputs, mask=inputs < n_in, other=0)
-            acc += w * a[None, :]
-        return tl.sum(acc, 1), tl.sum(square, 0)
+    acc = tl.zeros([BN, BK], tl.float32)
+    square = tl.zeros([BK], tl.float32)
+    for start in tl.range(0, n_in, BK, num_stages=STAGES):
+        inputs = start + tl.arange(0, BK)
+        at = rows.to(tl.int64)[:, None] * n_in + inputs[None, :]
+        if EVEN:
+            a = tl.load(x + inputs).to(tl.float32)
+            w = tl.load(weights + at).to(tl.float32)
+        else:
+            a = tl.load(x + inputs, mask=inputs < n_in, other=0).to(tl.float32)
+            w = tl.load(weights + at, mask=(rows < n_out)[:, None] & (inputs < n_in)[None, :], other=0).to(tl.float32)
+        if NORMED:
+            square += a * a
+            a *= tl.load(norm + inputs, mask=inputs < n_in, other=0)
+        acc += w * a[None, :]
+    return tl.sum(acc, 1), tl.sum(square, 0)
 
 
 @triton.jit
@@ -120,7 +119,9 @@ def _some_rows(
                 if EVEN:
                     a = tl.load(x + m[:, None] * n_in + (inputs + 4 * s)[None, :])
                 else:
-                    a = tl.load(x + m[:, None] * n_in + (inputs + 4 * s)[None, :], mask=(groups < n_groups)[None, :], other=0)
+                    a = tl.load(
+                        x + m[:, None] * n_in + (inputs + 4 * s)[None, :], mask=(groups < n_groups)[None, :], other=0
+                    )
                 level = ((words >> (4 * s)) & 0xF).to(tl.float32) * scale + low
                 acc = tl.dot(level.to(UNITS), tl.trans(a.to(UNITS)), acc)
     else:

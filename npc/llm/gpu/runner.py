@@ -49,7 +49,7 @@ class _Slot:
 
 
 class GpuRunner:
-    """A `StepRunner`. `make_ops` gives the kernels; on a CUDA device steps are captured in graphs, elsewhere run as is."""
+    """A `StepRunner`. `make_ops` gives the kernels; on a CUDA device steps are captured in graphs."""
 
     def __init__(
         self,

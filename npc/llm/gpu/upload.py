@@ -18,7 +18,7 @@ class Upload:
         self._target = target
         is_pinned = target.device.type == "cuda"
         staged = [torch.zeros(target.shape, dtype=target.dtype, pin_memory=is_pinned) for _ in range(_N_COPIES)]
-        self._staged = [(each, each.numpy(), torch.cuda.Event() if is_pinned else None) for each in staged]
+        self._staged = [(each, each.numpy(), new_event() if is_pinned else None) for each in staged]
         self._turn = 0
         self.values: np.ndarray[Any, np.dtype[Any]] = np.zeros_like(self._staged[0][1])  # of the target's own kind
 
@@ -48,7 +48,7 @@ class Reader:
         place = self._places[self._turn]
         self._turn = 1 - self._turn
         place[:n].copy_(self._source[:n], non_blocking=True)
-        read = _Once(place, n, torch.cuda.Event() if self._is_cuda else None)
+        read = _Once(place, n, new_event() if self._is_cuda else None)
         return [lambda index=index: read.values()[index] for index in range(n)]  # type: ignore[misc]
 
 
@@ -65,3 +65,7 @@ class _Once:
                 self._event.synchronize()  # the one wait of a step
             self._values = self._place[: self._n].tolist()
         return self._values
+
+
+def new_event(is_timed: bool = False) -> torch.cuda.Event:
+    return torch.cuda.Event(enable_timing=is_timed)  # type: ignore[no-untyped-call]  # torch gives it no types

@@ -72,10 +72,11 @@ def build_all(shape: str, kinds: list[str], every: bool) -> int:
             ):
                 n_built += build_product(kind, n_out, n_in, n, mode, is_normed, every)
             n_built += build_product("int8", arch.vocab_size, hidden, n, products.WRITE, True, every)
-    types = dict.fromkeys(("qkv", "queries", "cache", "cache_scales", "out"), "*bf16") | {
-        name: "*fp32" for name in ("cos", "sin", "norms", "sums", "weights", "x", "norm", "logits", "scores", "best")
-    }
-    types |= {name: "*i32" for name in ("places", "params", "masks", "best_at")} | {"floor": "fp32", "scale": "fp32"}
+    halves = ("qkv", "queries", "cache", "cache_scales", "out")
+    floats = ("cos", "sin", "norms", "sums", "weights", "x", "norm", "logits", "scores", "best")
+    whole = ("places", "params", "masks", "best_at")
+    types = dict.fromkeys(halves, "*bf16") | dict.fromkeys(floats, "*fp32") | dict.fromkeys(whole, "*i32")
+    types |= {"floor": "fp32", "scale": "fp32"}
     types |= {"said": "*i8", "chosen": "*i64", "ids": "*i64"}
     per_kv = arch.n_heads // arch.n_kv_heads
     both = {"DIM": arch.head_dim, "PAGE": 16}
@@ -87,6 +88,8 @@ def build_all(shape: str, kinds: list[str], every: bool) -> int:
             shape_ = {"PER_KV": per_kv, "HEADS": heads, "BLOCK": 32, "SPLITS": n_splits, "UNITS": tl.bfloat16}
             build(looking.look, own, 2, **both, **shape_, INT8=is_int8)
     build(looking.merge, types, 2, DIM=arch.head_dim, SPLITS=32)
+    unpacked = {"words": "*i32", "scales": "*i32", "out": "*bf16"}
+    build(products.unpack, unpacked, BG=kernels.power_of_two(min(128, hidden // 32)))
     build(products.normalise, types, 8, BLOCK=kernels.power_of_two(hidden))
     build(choosing.score, types, N_FIELDS=len(Field), BLOCK=2048)
     build(choosing.choose, types, 8, N_FIELDS=len(Field), BLOCK=2048, CHUNKS=64)

@@ -1,7 +1,7 @@
 """On a CUDA device alone: graphs give what launches give, near what a CPU gives, and nothing waits or allocates."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,9 @@ from npc.errors import ModelError
 from npc.llm import weights
 from npc.llm.engine import PAGE_SIZE
 from npc.llm.gpu import start
+from npc.llm.gpu.linear import DeviceLinear
 from npc.llm.gpu.runner import GpuRunner
+from npc.llm.gpu.step import on_device
 from npc.llm.model import Transformer
 from npc.llm.runner import Rows, Runner
 from npc.turn import Sampling
@@ -30,11 +32,9 @@ def model(request: pytest.FixtureRequest, tiny_folder: Path, tmp_path_factory: p
 
 
 @pytest.fixture(scope="module")
-def runners(model: Transformer) -> Iterator[tuple[GpuRunner, GpuRunner]]:
+def runners(model: Transformer) -> list[GpuRunner]:
     """With graphs, and without."""
-    yield tuple(
-        GpuRunner(model, N_PAGES, PAGE_SIZE, "bf16", start.make_ops, is_captured) for is_captured in (True, False)
-    )
+    return [GpuRunner(model, N_PAGES, PAGE_SIZE, "bf16", start.make_ops, is_captured) for is_captured in (True, False)]
 
 
 def test_the_kernels_and_not_their_twins_are_used(model: Transformer) -> None:
@@ -43,11 +43,11 @@ def test_the_kernels_and_not_their_twins_are_used(model: Transformer) -> None:
     assert isinstance(start.make_ops(model), TritonOps)
 
 
-def test_logits_are_near_those_of_a_cpu(
-    model: Transformer, runners: tuple[GpuRunner, GpuRunner], tiny_folder: Path, tmp_path: Path
-) -> None:
-    format_ = {"int4": "int4", "int8": "int8", "dense": "bf16"}[model.layers[0].out.kind]  # type: ignore[attr-defined]
-    cpu = Runner(weights.load(tiny_folder, tmp_path, format_, 512), 8, PAGE_SIZE)
+def test_logits_are_near_those_of_a_cpu(model: Transformer, runners: list[GpuRunner], tiny_folder: Path) -> None:
+    kind = on_device(model.layers[0].out).kind
+    format_, arch = "bf16" if kind == "dense" else kind, model.arch
+    on_cpu = weights.assemble(arch, weights.quantise(arch, tiny_folder, format_), format_, 512, DeviceLinear)
+    cpu = Runner(on_cpu, 8, PAGE_SIZE)
     ids, pages = [(7 * n) % 250 for n in range(90)], list(range(6))
     for runner in runners:
         for before, after in ((40, 1), (41, 8), (49, 41)):  # what is read first, and what then in a few rows
@@ -62,9 +62,7 @@ def test_logits_are_near_those_of_a_cpu(
 
 
 @pytest.mark.parametrize("grammar", [None, LETTERS])
-def test_graphs_write_what_launches_write(
-    bench: MakeBench, runners: tuple[GpuRunner, GpuRunner], grammar: str | None
-) -> None:
+def test_graphs_write_what_launches_write(bench: MakeBench, runners: list[GpuRunner], grammar: str | None) -> None:
     chance = random.Random(5)
     for temperature, top_p, top_k in ((0, 1, 0), (0.8, 0.9, 0), (1.5, 1, 7), (1.5, 0.8, 40)):
         prompt = [chance.randrange(256) for _ in range(chance.choice((5, 40, 90)))]
@@ -78,9 +76,7 @@ def test_graphs_write_what_launches_write(
         assert tokens[0] == tokens[1]
 
 
-def test_replies_that_come_and_go_all_end_and_mostly_as_alone(
-    bench: MakeBench, runners: tuple[GpuRunner, GpuRunner]
-) -> None:
+def test_replies_that_come_and_go_all_end_and_mostly_as_alone(bench: MakeBench, runners: list[GpuRunner]) -> None:
     chance = random.Random(1)
     shared = bench(n_pages=N_PAGES, limits=start.LIMITS, runner=runners[0])
     asked: list[tuple[Request, Sampling, str | None]] = []
@@ -105,7 +101,7 @@ def test_replies_that_come_and_go_all_end_and_mostly_as_alone(
 
 
 @pytest.mark.parametrize("n", [1, 5, 64])
-def test_a_step_neither_waits_nor_allocates(bench: MakeBench, runners: tuple[GpuRunner, GpuRunner], n: int) -> None:
+def test_a_step_neither_waits_nor_allocates(bench: MakeBench, runners: list[GpuRunner], n: int) -> None:
     """But for the one wait for tokens, which is by an event and not counted."""
     one = bench(n_pages=N_PAGES, limits=start.LIMITS, runner=runners[0])
     sampling = Sampling(temperature=0.7, max_tokens=40, seed=1)

@@ -247,6 +247,15 @@ def multiply(
     )
 
 
+def unpack(linear: DeviceLinear) -> Tensor:
+    """The weights of an int4 matrix, [n_out, n_in] in its `dtype`."""
+    n_groups = linear.n_in // 32
+    block = min(128, power_of_two(n_groups))
+    out = torch.empty(linear.n_out, linear.n_in, dtype=linear.dtype, device=linear.weight.device)
+    products.unpack[linear.n_out, -(-n_groups // block)](linear.weight, linear.scales, out, n_groups, BG=block)
+    return out
+
+
 def _units(x: Tensor) -> Any:  # one of Triton's types
     """What the matrix units are fed: the interpreter on a CPU knows no products of bfloat16."""
     return triton.language.bfloat16 if x.is_cuda else triton.language.float32

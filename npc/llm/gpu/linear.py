@@ -6,7 +6,8 @@ scale and low lie in one int32 of `scales` [n_out, n_in / 32], as two float16.
 int8: `weight` [n_out, n_in] int8 and `scales` [n_out] float32.
 """
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 import torch
@@ -61,6 +62,8 @@ class DeviceLinear:
 
     def __call__(self, x: Tensor) -> Tensor:
         """x: [n, n_in] → [n, n_out]: for so many rows that unpacking the weights first costs little beside."""
+        if self.kind == "int4" and x.is_cuda and (unpack := _unpack()) is not None:
+            return F.linear(x, unpack(self).to(x.dtype), self.bias)
         return F.linear(x, self.unpacked().to(x.dtype), self.bias)
 
     def unpacked(self) -> Tensor:
@@ -77,6 +80,16 @@ class DeviceLinear:
             halves = self.scales[rows].view(torch.float16).view(len(levels), -1, 2).float()
             out[rows] = (levels.flatten(2) * halves[..., :1] + halves[..., 1:]).flatten(1)
         return out
+
+
+@functools.cache
+def _unpack() -> "Callable[[DeviceLinear], Tensor] | None":
+    """As `unpacked`, in one kernel, where there is Triton."""
+    try:
+        from npc.llm.gpu.kernels import unpack
+    except ImportError:
+        return None
+    return unpack
 
 
 def _int4_rows(packed: Tensor) -> tuple[Tensor, Tensor]:

@@ -161,6 +161,21 @@ def _outputs(
 
 
 @triton.jit
+def unpack(words, scales, out, n_groups, BG: tl.constexpr):
+    """Some groups of a row of int4 → out [n_out, n_groups · 32], for products of so many rows that it pays."""
+    row = tl.program_id(0).to(tl.int64)
+    group, word = tl.program_id(1) * BG + tl.arange(0, BG), tl.arange(0, 4)
+    is_in = group < n_groups
+    at = (row * n_groups + group)[:, None] * 4 + word[None, :]
+    fours = tl.load(words + at, mask=is_in[:, None], other=0)
+    scale, low = _float_halves(tl.load(scales + row * n_groups + group, mask=is_in, other=0))
+    for s in tl.static_range(8):
+        values = ((fours >> (4 * s)) & 0xF).to(tl.float32) * scale[:, None] + low[:, None]
+        to = out + (row * n_groups + group)[:, None] * 32 + 4 * s + word[None, :]
+        tl.store(to, values.to(out.dtype.element_ty), mask=is_in[:, None])
+
+
+@triton.jit
 def normalise(x, norm, floor, out, n, BLOCK: tl.constexpr):
     """A row of x [n_rows, n] float32 → out, normalised; BLOCK is n rounded up to a power of two."""
     row = tl.program_id(0).to(tl.int64)

@@ -31,7 +31,7 @@ class TorchOps:
     def place(self, index: int, buffers: Buffers, cache: LayerCache, n: int) -> None:
         arch, layer = self._model.arch, self._model.layers[index]
         heads = buffers.qkv[:n].view(n, -1, arch.head_dim).float()
-        queries, keys, values = torch.split(heads, (arch.n_heads, arch.n_kv_heads, arch.n_kv_heads), 1)
+        queries, keys, values = torch.split(heads, [arch.n_heads, arch.n_kv_heads, arch.n_kv_heads], 1)
         if layer.q_norm is not None and layer.k_norm is not None:
             queries, keys = layer.q_norm(queries).float(), layer.k_norm(keys).float()
         positions = buffers.places[:n, 0].long()

@@ -1,7 +1,9 @@
 """Each Triton kernel beside its twin in torch: by Triton's interpreter, or on the device where there is one."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -184,3 +186,47 @@ def test_a_whole_pass_is_that_of_its_twin(format_: str, tiny_folder: Path) -> No
         assert isinstance(last, torch.Tensor)
         logits.append(last)
     assert error(logits[0], logits[1]) < 0.03
+
+
+def test_the_quickest_blocks_that_are_right_are_found_and_kept(tmp_path: Path) -> None:
+    from npc.llm.gpu import tuning
+    from npc.profile.random_model import SHAPES, random_tensors
+
+    arch = weights.Architecture.from_config(SHAPES["tiny"] | {"num_hidden_layers": 1})
+    model = weights.assemble(arch, dict(random_tensors(arch, "int4", DEVICE.type)), "int4", 64, DeviceLinear)
+    n_tried = 0
+
+    def time_ms(work: Callable[[int], None], n_sets: int) -> float:
+        nonlocal n_tried
+        n_tried += 1
+        work(n_sets - 1)
+        return 10.0 - n_tried if n_tried < 4 else 10.0  # the third is the quickest
+
+    found = tuning.tune(model, (1,), time_ms)
+    assert len(found) == 5, "one of each shape of matrix"
+    first = next(iter(found))
+    assert found[first][0] == list(tuning.candidates(model.layers[0].gate_up, 1))[2]
+    blocks = {key: each for key, (each, _) in found.items()}
+    tuning.write(tmp_path, blocks)
+    assert tuning.read(tmp_path) == blocks
+    assert tuning.read(tmp_path / "elsewhere") == {}
+
+
+def test_blocks_that_give_another_result_are_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    from npc.llm.gpu import tuning
+    from npc.profile.random_model import SHAPES, random_tensors
+
+    arch = weights.Architecture.from_config(SHAPES["tiny"] | {"num_hidden_layers": 1})
+    model = weights.assemble(arch, dict(random_tensors(arch, "int8", DEVICE.type)), "int8", 64, DeviceLinear)
+    right = tuning.multiply
+
+    def sometimes_wrong(
+        x: torch.Tensor, linear: DeviceLinear, out: torch.Tensor, n: int, blocks: Any, *rest: Any
+    ) -> None:
+        right(x, linear, out, n, blocks, *rest)
+        if blocks.n_out != 8:
+            out[:n] *= 1.1
+
+    monkeypatch.setattr(tuning, "multiply", sometimes_wrong)
+    found = tuning.tune(model, (1,), lambda work, n_sets: 1.0)
+    assert {blocks.n_out for blocks, _ in found.values()} == {8}

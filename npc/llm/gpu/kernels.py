@@ -4,6 +4,7 @@ The shapes are starting points; `tuning.py` finds better ones on the device
 that it is run on, and what it found is read from a file beside the weights.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -218,10 +219,16 @@ def multiply(
     blocks: Blocks,
     norm: RmsNorm | None = None,
     mode: Mode = "write",
+    is_launched: bool = True,
 ) -> None:
-    """As `Ops.product`, cut into `blocks`; `x` has `padded(n)` rows at least, and only a single row is normalised."""
+    """As `Ops.product`, cut into `blocks`; `x` has `padded(n)` rows at least, and only a single row is normalised.
+
+    Where it is not launched, it is compiled alone.
+    """
     columns = linear.n_out // 2 if mode == "gate" else linear.n_out
-    products.product[-(-columns // blocks.n_out),](
+    grid = (-(-columns // blocks.n_out),)
+    call = products.product[grid] if is_launched else functools.partial(products.product.warmup, grid=grid)
+    call(
         x,
         x if norm is None else norm.weight,
         0.0 if norm is None else norm.floor,

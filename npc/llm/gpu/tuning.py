@@ -5,10 +5,12 @@ import json
 import logging
 import statistics
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+import triton
 
 from npc.llm.gpu.kernels import A_WARP, Blocks, Tuned, default_blocks, multiply, one_row, padded, power_of_two
 from npc.llm.gpu.linear import DeviceLinear
@@ -61,18 +63,33 @@ def tune(
     head = on_device(model.head)
     uses.setdefault((head.kind, head.n_out, head.n_in), []).append(_Use(head, model.norm))
     largest_first = sorted(uses.items(), key=lambda item: -item[1][0].linear.n_bytes * len(item[1]))
+    benches = {
+        (*shape, padded(n)): _Bench(model, own[: 1 + _CACHE_BYTES // own[0].linear.n_bytes], n, time_ms)
+        for n in n_rows
+        for shape, own in largest_first
+    }
+    if model.device.type == "cuda":
+        _compile(list(benches.values()))
     best: dict[tuple[str, int, int, int], tuple[Blocks, float]] = {}
-    for n in n_rows:
-        for shape, own in largest_first:
-            n_bytes = own[0].linear.n_bytes
-            bench = _Bench(model, own[: 1 + _CACHE_BYTES // n_bytes], n, time_ms)
-            for blocks in candidates(own[0].linear, n):
-                if is_over():
-                    return best
-                rate = n_bytes / bench.ms(blocks) / 1e6
-                if rate > best.get((*shape, padded(n)), (blocks, 0.0))[1]:
-                    best[*shape, padded(n)] = blocks, rate
+    for key, bench in benches.items():
+        for blocks in bench.candidates:
+            if is_over():
+                return best
+            rate = bench.linear.n_bytes / bench.ms(blocks) / 1e6
+            if rate > best.get(key, (blocks, 0.0))[1]:
+                best[key] = blocks, rate
     return best
+
+
+def _compile(benches: Sequence["_Bench"]) -> None:
+    """All candidates, on all cores: what takes a second each would else be most of the search."""
+    try:
+        with ThreadPoolExecutor() as pool, triton.AsyncCompileMode(pool, ignore_errors=True):
+            for bench in benches:
+                for blocks in bench.candidates:
+                    bench.compile(blocks)
+    except Exception as error:  # an offer of Triton's that older ones lack; they are compiled one by one then
+        _log.warning("the candidates are not compiled side by side: %s", error)
 
 
 def candidates(linear: DeviceLinear, n: int) -> Iterator[Blocks]:
@@ -104,6 +121,7 @@ class _Bench:
     ) -> None:
         first = uses[0]
         self._uses, self._n, self._time_ms = uses, n, time_ms
+        self.linear, self.candidates = first.linear, list(candidates(first.linear, n))
         self._is_normed = first.norm is not None and n == 1
         columns = first.linear.n_out // (2 if first.mode == "gate" else 1)
         x = torch.randn(N_ROWS, first.linear.n_in, device=model.device)
@@ -126,9 +144,12 @@ class _Bench:
             _log.warning("%s does not run for %s: %s", blocks, self._uses[0].linear.kind, str(error).splitlines()[:1])
             return float("inf")
 
-    def _multiply(self, index: int, blocks: Blocks) -> None:
+    def compile(self, blocks: Blocks) -> None:
+        self._multiply(0, blocks, is_launched=False)
+
+    def _multiply(self, index: int, blocks: Blocks, is_launched: bool = True) -> None:
         use = self._uses[index]
-        multiply(self._x, use.linear, self._out, self._n, blocks, self._norm(index), use.mode)
+        multiply(self._x, use.linear, self._out, self._n, blocks, self._norm(index), use.mode, is_launched)
 
     def _norm(self, index: int) -> RmsNorm | None:
         return self._uses[index].norm if self._is_normed else None

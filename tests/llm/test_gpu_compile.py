@@ -15,4 +15,5 @@ def test_the_kernels_compile_for_a_hopper_device() -> None:
     script = Path(__file__).parent / "compile_kernels.py"
     built = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=280)
     assert built.returncode == 0, built.stderr[-3000:]
-    assert int(built.stdout) == 15
+    kernels = ("choose", "look", "merge", "normalise", "place", "product", "score", "unpack")
+    assert all(f"'{name}'" in built.stdout for name in kernels), built.stdout

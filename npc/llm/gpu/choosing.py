@@ -16,7 +16,7 @@ import triton.language as tl
 @triton.jit
 def score(
     logits,  # [n, vocab] float32
-    params,  # [n_choices, N_FIELDS] int32; see step.Field
+    fields,  # [n_choices, N_FIELDS] int32; see step.Field
     said,  # [n_slots, vocab] int8
     masks,  # [n_choices, n_words] int32, a bit a token
     scores,  # [n_choices, vocab] float32, out
@@ -29,7 +29,7 @@ def score(
     BLOCK: tl.constexpr,
 ):
     choice, chunk = tl.program_id(0), tl.program_id(1)
-    own = params + choice * N_FIELDS
+    own = fields + choice * N_FIELDS
     row, slot, is_masked = tl.load(own), tl.load(own + 1), tl.load(own + 2)
     temperature = tl.load(own + 3).to(tl.float32, bitcast=True)
     penalty = tl.load(own + 4).to(tl.float32, bitcast=True)
@@ -64,7 +64,7 @@ def _at_least(scores, vocab, highest, lowest, BLOCK: tl.constexpr):
 
 @triton.jit
 def choose(
-    params,
+    fields,
     scores,
     best,
     best_at,
@@ -78,7 +78,7 @@ def choose(
     CHUNKS: tl.constexpr,  # n_chunks rounded up to a power of two
 ):
     choice = tl.program_id(0)
-    own = params + choice * N_FIELDS
+    own = fields + choice * N_FIELDS
     slot = tl.load(own + 1)
     temperature = tl.load(own + 3).to(tl.float32, bitcast=True)
     top_p = tl.load(own + 5).to(tl.float32, bitcast=True)

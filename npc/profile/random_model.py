@@ -12,7 +12,7 @@ from npc.llm import tensorfile, weights
 from npc.llm.architecture import Architecture
 from npc.llm.layout import GROUP, INT4_BYTES, INT8_BYTES, LANES
 
-_LLAMA = {"model_type": "llama", "rms_norm_eps": 1e-5, "eos_token_id": 0}
+_LLAMA = {"model_type": "llama", "rms_norm_eps": 1e-5}  # no token ends a text: all are as long as was asked for
 SHAPES: dict[str, dict[str, Any]] = {  # by name: config.json's own keys
     "8b": _LLAMA
     | {

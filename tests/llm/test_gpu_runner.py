@@ -166,3 +166,15 @@ def test_a_device_reads_the_weights_that_a_cpu_reads(kind: str) -> None:
     torch.testing.assert_close(
         device.unpacked() @ x.T + tensors["bias"][:, None].float(), expected.T, rtol=1e-3, atol=1e-3
     )
+
+
+def test_weights_are_loaded_in_a_devices_order(tiny_folder: Any, tmp_path: Any) -> None:
+    model = weights.load(tiny_folder, tmp_path, "int4", 512, "cpu:0")  # the CPU, as if it were a device
+    linear = model.layers[1].gate_up
+    assert isinstance(linear, DeviceLinear)
+    assert linear.kind == "int4"
+    file = weights.tensorfile.read(weights.prepare(tiny_folder, tmp_path, "int4"))
+    assert torch.equal(
+        linear.weight, DeviceLinear({"packed": file["1.gate_up.packed"], "shape": file["1.gate_up.shape"]}).weight
+    )
+    assert torch.equal(model.embedding, file["embedding"])

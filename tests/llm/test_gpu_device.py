@@ -96,7 +96,7 @@ def test_replies_that_come_and_go_all_end_and_mostly_as_alone(bench: MakeBench, 
         one.finish()
         n_same += alone.tokens == request.tokens
     # One row is multiplied in another order than many, which may part near ties; rows mixed up would part nearly all.
-    assert n_same >= 40
+    assert n_same >= 30
     assert shared.engine.pages.n_available == shared.engine.pages.n_pages
 
 

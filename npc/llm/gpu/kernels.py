@@ -53,7 +53,7 @@ def default_blocks(kind: Kind, n_out: int, n_in: int, n_rows: int) -> Blocks:
     whole = n_in & -n_in  # the greatest power of two that cuts the inputs without a rest
     n_warps = 4 if whole >= 4 * A_WARP[kind] else 2
     n_inputs = n_warps * A_WARP[kind]
-    return one_row(kind, 4, min(n_inputs, power_of_two(n_in)))
+    return one_row(kind, 8 if n_out >= 4096 else 4, min(n_inputs, power_of_two(n_in)))
 
 
 def one_row(kind: Kind, n_out: int, n_in: int) -> Blocks:
@@ -225,8 +225,7 @@ def multiply(
 
     Where it is not launched, it is compiled alone.
     """
-    columns = linear.n_out // 2 if mode == "gate" else linear.n_out
-    grid = (-(-columns // blocks.n_out),)
+    grid = (-(-linear.n_out // blocks.n_out),)
     call = products.product[grid] if is_launched else functools.partial(products.product.warmup, grid=grid)
     call(
         x,
@@ -239,7 +238,7 @@ def multiply(
         n,
         linear.n_in,
         linear.n_out,
-        n_together(columns),
+        n_together(linear.n_out // 2),
         KIND=_KINDS[linear.kind],
         MODE=_MODES[mode],
         NORMED=norm is not None,
@@ -248,7 +247,7 @@ def multiply(
         BN=blocks.n_out,
         BK=blocks.n_in,
         STAGES=blocks.n_stages,
-        EVEN=linear.n_in % blocks.n_in == 0 and columns % blocks.n_out == 0,
+        EVEN=linear.n_in % blocks.n_in == 0 and linear.n_out % blocks.n_out == 0,
         UNITS=_units(x),
         num_warps=blocks.n_warps,
     )

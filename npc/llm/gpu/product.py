@@ -211,25 +211,23 @@ def product(
     UNITS: tl.constexpr,  # what the matrix units take
 ):
     m = tl.arange(0, BM)
-    columns = tl.program_id(0) * BN + tl.arange(0, BN)
+    j = tl.program_id(0) * BN + tl.arange(0, BN)
+    if MODE == 2:  # a gate and its up stand side by side
+        rows = (j // 2) // piece * (2 * piece) + (j // 2) % piece + j % 2 * piece
+    else:
+        rows = j
+    values = _outputs(
+        x, norm, floor, weights, scales, bias, rows, n_in, n_out,
+        KIND, NORMED, BIASED, BM, BN, BK, STAGES, EVEN, UNITS,
+    )  # fmt: skip
     if MODE == 2:
         n_columns = n_out // 2
-        rows = columns // piece * (2 * piece) + columns % piece
-        gate = _outputs(
-            x, norm, floor, weights, scales, bias, rows, n_in, n_out,
-            KIND, NORMED, BIASED, BM, BN, BK, STAGES, EVEN, UNITS,
-        )  # fmt: skip
-        up = _outputs(
-            x, norm, floor, weights, scales, bias, rows + piece, n_in, n_out,
-            KIND, NORMED, BIASED, BM, BN, BK, STAGES, EVEN, UNITS,
-        )  # fmt: skip
+        columns = tl.program_id(0) * (BN // 2) + tl.arange(0, BN // 2)
+        gate, up = tl.split(tl.reshape(values, (BM, BN // 2, 2)))
         values = gate / (1.0 + tl.exp(-gate)) * up
     else:
         n_columns = n_out
-        values = _outputs(
-            x, norm, floor, weights, scales, bias, columns, n_in, n_out,
-            KIND, NORMED, BIASED, BM, BN, BK, STAGES, EVEN, UNITS,
-        )  # fmt: skip
+        columns = j
     at = out + m[:, None].to(tl.int64) * n_columns + columns[None, :]
     is_in = (m < n_rows)[:, None] & (columns < n_columns)[None, :]
     if MODE == 1:

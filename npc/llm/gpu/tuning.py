@@ -98,7 +98,7 @@ def candidates(linear: DeviceLinear, n: int) -> Iterator[Blocks]:
     default = default_blocks(kind, linear.n_out, linear.n_in, padded(n))
     if n == 1:
         inputs = {min(n_warps * A_WARP[kind], power_of_two(linear.n_in)) for n_warps in (4, 2, 1, 8)}
-        others = [one_row(kind, rows, each) for rows in (4, 2, 8) for each in inputs]
+        others = [one_row(kind, rows, each) for rows in (8, 4, 16, 2) for each in inputs]
     elif kind == "int4":
         others = [Blocks(32, 512, 4, 2), Blocks(64, 256, 4, 3), Blocks(64, 256, 4, 2), Blocks(16, 512, 4, 2)]
     else:

@@ -15,6 +15,7 @@ from npc.llm.engine import Engine
 from npc.llm.grammar import GrammarCompiler
 from npc.llm.model import Transformer
 from npc.llm.reply import ReplyText
+from npc.llm.runner import StepRunner
 from npc.llm.sampler import Sampler
 from npc.llm.scheduler import Limits
 from npc.llm.sequence import Output, Sequence
@@ -101,8 +102,9 @@ class Bench:
         draft_model: Transformer | None = None,
         cache_type: str = "bf16",
         clock: Callable[[], float] = lambda: 1.0,
+        runner: StepRunner | None = None,
     ) -> None:
-        self.engine = Engine(model, eos_ids, n_pages, limits, clock, draft_model, cache_type)
+        self.engine = Engine(model, eos_ids, n_pages, limits, clock, draft_model, cache_type, runner)
         self._has_drafter = draft_model is not None
         self._tokenizer, self._grammars = tokenizer, grammars
 

@@ -28,9 +28,19 @@ def llm(
     drafts: Annotated[bool, typer.Option(help="Measure drafted replies of characters, on the default model.")] = True,
     models: Annotated[Path | None, typer.Option(help="A folder of models to use as it is, before the cache.")] = None,
     config: Annotated[Path | None, typer.Option(help="A settings file instead of ./npc.toml.")] = None,
+    device: Annotated[
+        str | None, typer.Option(help="cuda or cpu: measure this device by itself, beside its memory's limit.")
+    ] = None,
+    shape: Annotated[str, typer.Option(help="With --device: a model of this shape (8b, 135m or tiny).")] = "135m",
+    random: Annotated[bool, typer.Option("--random", help="With --device: its weights are random.")] = False,
+    tuning_s: Annotated[float, typer.Option(min=0, help="With --device: seconds to look for better blocks.")] = 0.0,
+    out: Annotated[Path | None, typer.Option(help="With --device: a file for each part as it is known.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Measure the language model engine: writing, reading, first token, eight sessions at once, speculation."""
+    if device is not None:
+        _profile_device(device, shape, random, weights, tuning_s, config, out)
+        return
     from npc.config import load_settings
     from npc.errors import NpcError
     from npc.models import ModelStore, bars
@@ -55,6 +65,40 @@ def llm(
         print(json.dumps(report, indent=2))
     else:
         _show(report)
+
+
+def _profile_device(
+    device: str,
+    shape: str,
+    is_random: bool,
+    weights: str | None,
+    tuning_s: float,
+    config: Path | None,
+    out: Path | None,
+) -> None:
+    import tempfile
+
+    from npc.config import load_settings
+    from npc.errors import ConfigError, NpcError
+
+    def note(report: dict[str, Any]) -> None:  # JSON
+        if out is not None:
+            out.write_text(json.dumps(report, indent=1), encoding="utf-8")
+
+    try:
+        if not is_random:
+            raise ConfigError(f"a shape without its weights: say --random to measure {shape} with random ones")
+        settings = load_settings(config, {"llm": {"device": device, "weights": weights}}).llm
+        from npc.llm.embedded import choose_device
+        from npc.profile.device import for_shape, run_device_profile
+
+        choose_device(settings)
+        with tempfile.TemporaryDirectory() as folder:
+            report = run_device_profile(for_shape(settings, shape), shape, Path(folder), tuning_s=tuning_s, note=note)
+    except NpcError as error:
+        typer.secho(f"{type(error).__name__}: {error}", fg="red", err=True)
+        raise typer.Exit(1) from None
+    print(json.dumps(report, indent=1))
 
 
 def _show(report: dict[str, Any]) -> None:  # the report's JSON

@@ -7,7 +7,8 @@ import numpy as np
 
 from npc.llm.compiled import FAST
 from npc.llm.kernels import exp, widen
-from npc.llm.simd import LANES, panels
+from npc.llm.layout import LANES
+from npc.llm.simd import panels
 
 Array = np.ndarray[Any, np.dtype[Any]]  # numba knows the shapes, which the comments give
 

@@ -35,22 +35,22 @@ class DenseCache:
         self, arch: Architecture, n_pages: int, page_size: int, dtype: torch.dtype, device: torch.device
     ) -> None:
         self.page_size = page_size
-        self._pages = _zeros((n_pages, page_size, arch.kv_size), dtype, device)
-        self._rows = self._pages.view(-1, arch.kv_size)
+        self.pages = _zeros((n_pages, page_size, arch.kv_size), dtype, device)
+        self._rows = self.pages.view(-1, arch.kv_size)
 
     @cached_property
     def address(self) -> int:
         """Where the rows begin, one after the other."""
-        return self._pages.data_ptr()
+        return self.pages.data_ptr()
 
     def write(self, slots: Tensor, rows: Tensor) -> None:
         self._rows.index_copy_(0, slots, rows)
 
     def read(self, pages: Tensor) -> Tensor:
-        return self._pages.index_select(0, pages)
+        return self.pages.index_select(0, pages)
 
     def copy_page(self, source: int, target: int) -> None:
-        self._pages[target].copy_(self._pages[source])
+        self.pages[target].copy_(self.pages[source])
 
     @staticmethod
     def token_bytes(arch: Architecture, dtype: torch.dtype) -> int:
@@ -66,24 +66,24 @@ class Int8Cache:
     ) -> None:
         self.page_size = page_size
         self._shape = (2 * arch.n_kv_heads, arch.head_dim)
-        self._pages = _zeros((n_pages, page_size, *self._shape), torch.int8, device)
-        self._scales = _zeros((n_pages, page_size, self._shape[0], 1), dtype, device)
+        self.pages = _zeros((n_pages, page_size, *self._shape), torch.int8, device)
+        self.scales = _zeros((n_pages, page_size, self._shape[0], 1), dtype, device)
 
     def write(self, slots: Tensor, rows: Tensor) -> None:
         heads = rows.view(-1, *self._shape)
         # The scale that is stored is the one that is divided by: its own rounding costs nothing.
         scales = (heads.abs().amax(-1, keepdim=True) / 127).clamp_min_(1e-8)
         rounded = (heads / scales).round_().clamp_(-127, 127).to(torch.int8)
-        self._pages.view(-1, *self._shape).index_copy_(0, slots, rounded)
-        self._scales.view(-1, self._shape[0], 1).index_copy_(0, slots, scales)
+        self.pages.view(-1, *self._shape).index_copy_(0, slots, rounded)
+        self.scales.view(-1, self._shape[0], 1).index_copy_(0, slots, scales)
 
     def read(self, pages: Tensor) -> Tensor:
-        scales = self._scales.index_select(0, pages)
-        return self._pages.index_select(0, pages).to(scales.dtype).mul_(scales).flatten(2)
+        scales = self.scales.index_select(0, pages)
+        return self.pages.index_select(0, pages).to(scales.dtype).mul_(scales).flatten(2)
 
     def copy_page(self, source: int, target: int) -> None:
-        self._pages[target].copy_(self._pages[source])
-        self._scales[target].copy_(self._scales[source])
+        self.pages[target].copy_(self.pages[source])
+        self.scales[target].copy_(self.scales[source])
 
     @staticmethod
     def token_bytes(arch: Architecture, dtype: torch.dtype) -> int:

@@ -21,7 +21,7 @@ import numba
 from npc.models.store import default_home
 
 _MADV_DONTNEED = 4
-_SOURCES = ("attend", "fused", "kernels", "simd", "team")
+_SOURCES = ("attend", "fused", "kernels", "layout", "simd", "team")
 _PREFIX = "loops-"
 STALE_DAYS = 14
 FAST = {"reassoc", "contract", "arcp", "nsz"}

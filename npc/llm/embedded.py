@@ -9,11 +9,12 @@ from collections.abc import AsyncGenerator, Callable
 from collections.abc import Sequence as SequenceOf
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Literal
 
 import torch
 
 from npc.config import LanguageModelSettings
-from npc.errors import ModelError, OverloadError, StageError
+from npc.errors import ConfigError, ModelError, OverloadError, StageError
 from npc.llm import weights
 from npc.llm.architecture import Architecture
 from npc.llm.cache import CACHES
@@ -61,9 +62,14 @@ class EmbeddedLanguageModel:
         tokenizer = ChatTokenizer(model_folder)
         if draft_folder is not None:
             _check_vocabulary(tokenizer, arch, draft_folder)
+        device = choose_device(settings)
         grammars = GrammarCompiler(tokenizer, arch.vocab_size, arch.eos_ids)
 
         def make_engine() -> Engine:
+            if device == "cuda":
+                from npc.llm.gpu.start import start  # nothing of it is needed on a CPU
+
+                return start(model_folder, derived, settings)
             folders = [model_folder] if draft_folder is None else [model_folder, draft_folder]
             models = [weights.load(each, derived, settings.weights, settings.context_tokens) for each in folders]
             for model in models:
@@ -203,6 +209,20 @@ def _deliver_to(outputs: "asyncio.Queue[Output]") -> Callable[[Output], None]:
             loop.call_soon_threadsafe(outputs.put_nowait, output)
 
     return deliver
+
+
+def choose_device(settings: LanguageModelSettings) -> Literal["cpu", "cuda"]:
+    """Raises ConfigError when a CUDA device is asked for that is not there, or for what does not run on one."""
+    if settings.device == "cpu" or (settings.device == "auto" and settings.draft_model):
+        return "cpu"
+    if torch.cuda.is_available():
+        if settings.draft_model:
+            raise ConfigError("llm.draft_model runs on a CPU alone; leave it empty, or set llm.device to 'cpu'")
+        return "cuda"
+    if settings.device == "auto":
+        return "cpu"
+    reason = "this torch was built without CUDA" if torch.version.cuda is None else "torch finds no CUDA device"
+    raise ConfigError(f"llm.device is 'cuda', but {reason} (torch {torch.__version__}); use 'cpu' or 'auto'")
 
 
 def _check_vocabulary(tokenizer: ChatTokenizer, arch: Architecture, draft_folder: Path) -> None:

@@ -14,7 +14,7 @@ from npc.errors import OverloadError, StageError
 from npc.llm.draft import Drafter
 from npc.llm.model import Transformer
 from npc.llm.pages import Pages
-from npc.llm.runner import Runner
+from npc.llm.runner import Chosen, Runner, StepRunner
 from npc.llm.scheduler import Limits, Scheduler, Work
 from npc.llm.sequence import Sequence
 from npc.turn import GenerationEnd
@@ -35,13 +35,14 @@ class Engine:
         clock: Callable[[], float] = time.monotonic,
         draft_model: Transformer | None = None,
         cache_type: str = "bf16",
+        runner: StepRunner | None = None,
     ) -> None:
         self._eos_ids = frozenset(eos_ids)
         self._clock = clock
         self.pages = Pages(n_pages, PAGE_SIZE)
         self._drafter = Drafter(draft_model, n_pages, PAGE_SIZE, cache_type, clock) if draft_model else None
         self._scheduler = Scheduler(self.pages, limits or Limits())
-        self._runner = Runner(model, n_pages, PAGE_SIZE, cache_type)
+        self._runner: StepRunner = runner or Runner(model, n_pages, PAGE_SIZE, cache_type)
 
     @property
     def is_idle(self) -> bool:
@@ -87,7 +88,7 @@ class Engine:
         for sequence in self._scheduler.clear():
             sequence.emit(error)
 
-    def _settle(self, work: Work, logits: torch.Tensor | None) -> None:
+    def _settle(self, work: Work, logits: torch.Tensor | Chosen | None) -> None:
         sequence = work.sequence
         sequence.n_cached += work.n_tokens
         sequence.n_steps += 1
@@ -100,7 +101,7 @@ class Engine:
         elif (piece := sequence.text.take()) is not None:
             sequence.emit(piece)
 
-    def _write(self, work: Work, logits: torch.Tensor) -> str | None:
+    def _write(self, work: Work, logits: torch.Tensor | Chosen) -> str | None:
         """Choose from `logits` [1 + n_drafts, vocab] while the drafts are what is chosen; why the reply ends, if so."""
         sequence, drafts = work.sequence, work.drafts
         if sequence.first_token_s == 0:
@@ -109,7 +110,10 @@ class Engine:
         guide, row = sequence.guide, 0
         masks = guide.masks() if guide else []  # taken now: once a token is accepted, the guide stands elsewhere
         while True:
-            token = sequence.sampler.choose(logits[row], guide.unpack(masks[row]) if guide else None)
+            if isinstance(logits, Chosen):
+                token = sequence.sampler.take(logits.token())
+            else:
+                token = sequence.sampler.choose(logits[row], guide.unpack(masks[row]) if guide else None)
             written, reason = self._append(sequence, token)
             n_agree = _n_common(written, drafts[row:])
             row += n_agree

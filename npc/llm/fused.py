@@ -18,7 +18,8 @@ from torch import Tensor
 from npc.llm.attend import attend, turn
 from npc.llm.cache import DenseCache, LayerCache
 from npc.llm.compiled import FAST, compiled
-from npc.llm.kernels import BF16, N_ROWS, PIECE, gate, multiply, quantise, round_bits
+from npc.llm.kernels import N_ROWS, gate, multiply, quantise, round_bits
+from npc.llm.layout import BF16, PIECE
 from npc.llm.simd import carray, floats_at, halves_at
 from npc.llm.team import SPACING, finish, take, team, wait
 
@@ -68,16 +69,6 @@ class FusedStep:
         self._head = np.array([*model.head.row, model.norm.scaled.ctypes.data], np.int64)
         self._n_logits = -(-arch.vocab_size // 16) * 16
         self._sizes = np.array([arch.n_heads, arch.n_kv_heads, arch.head_dim, arch.vocab_size], np.int64)
-
-    @staticmethod
-    def suits(model: "Transformer") -> bool:
-        arch = model.arch
-        return (
-            model.device.type == "cpu"
-            and model.dtype == torch.bfloat16
-            and arch.head_dim % 16 == 0
-            and all(n % PIECE == 0 for n in (arch.hidden_size, arch.q_size, arch.intermediate_size))
-        )
 
     def fits(self, batch: "Batch", cache: Sequence[LayerCache]) -> bool:
         return isinstance(cache[0], DenseCache) and not (self._is_dense and batch.ids.shape[0] > N_ROWS_DENSE)

@@ -11,15 +11,12 @@ import numba
 import numpy as np
 
 from npc.llm.compiled import FAST, compiled
-from npc.llm.simd import INT4_BYTES, INT8_BYTES, LANES, carray, floats_at, halves_at, tiles
+from npc.llm.layout import BF16, INT4, INT4_BYTES, INT8, INT8_BYTES, LANES, PIECE
+from npc.llm.simd import carray, floats_at, halves_at, tiles
 from npc.llm.team import finish, take, wait
 
 Array = np.ndarray[Any, np.dtype[Any]]  # numba knows the shapes, which the comments give
 
-BF16, INT8, INT4 = 0, 1, 2
-"""Kinds of matrices."""
-PIECE = 32
-"""Outputs of a matrix that a thread takes at a time."""
 N_ROWS = 64
 """Rows that go through a tile's weights while these are near."""
 

@@ -12,9 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812  (the name that the field uses)
 
-from npc.llm.kernels import BF16, INT4, INT8, product
-from npc.llm.simd import GROUP, LANES
-from npc.llm.team import SPACING, team
+from npc.llm.layout import BF16, GROUP, INT4, INT8, LANES
 
 
 class Linear(Protocol):
@@ -70,6 +68,10 @@ class PackedLinear:
         return kind, self._packed.data_ptr(), _address(self._scale), _address(self._wide_bias)
 
     def __call__(self, x: Tensor) -> Tensor:
+        # The compiler of the loops is needed by those alone who run them: not on another device.
+        from npc.llm.kernels import product
+        from npc.llm.team import SPACING, team
+
         inputs = x.float().numpy()
         out = np.empty((len(inputs), self._packed.shape[0] * LANES), np.float32)
         team(torch.get_num_threads()).run(product, self._matrix, inputs, out, np.zeros(SPACING, np.int64))

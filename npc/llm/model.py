@@ -8,6 +8,7 @@ of equal length, which read their keys and values through page tables.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -16,10 +17,11 @@ from torch.nn import functional as F  # noqa: N812  (the name that the field use
 
 from npc.llm.architecture import Architecture
 from npc.llm.cache import DenseCache, LayerCache
-from npc.llm.compiled import forget_compiler
-from npc.llm.fused import FusedStep
-from npc.llm.kernels import PIECE
-from npc.llm.linear import Linear
+from npc.llm.layout import PIECE
+from npc.llm.linear import DenseLinear, Linear, PackedLinear
+
+if TYPE_CHECKING:
+    from npc.llm.fused import FusedStep
 
 
 class RmsNorm:
@@ -31,7 +33,7 @@ class RmsNorm:
 
     def __init__(self, weight: Tensor, eps: float, dtype: torch.dtype) -> None:
         n = weight.shape[0]
-        self._weight = weight.float() * math.sqrt(n)
+        self.weight = weight.float() * math.sqrt(n)
         self._floor = torch.tensor(math.sqrt(n * eps), device=weight.device)
         self._dtype = dtype
         self.floor = n * eps
@@ -39,11 +41,11 @@ class RmsNorm:
     @property
     def scaled(self) -> "np.ndarray[tuple[int], np.dtype[np.float32]]":
         """√n · weight, on a CPU."""
-        return self._weight.numpy()
+        return self.weight.numpy()
 
     def __call__(self, x: Tensor) -> Tensor:
         length = torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
-        return (x * self._weight / torch.hypot(length, self._floor)).to(self._dtype)
+        return (x * self.weight / torch.hypot(length, self._floor)).to(self._dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,19 @@ class Batch:
 
 def interleave(gate_up: Sequence[Tensor]) -> Tensor:
     """Rows of `gate_proj` and `up_proj`, [intermediate, …] each, in turns: who has some of one has their others."""
-    n = _n_together(len(gate_up[0]))
+    n = n_together(len(gate_up[0]))
     return torch.stack([each.view(-1, n, *each.shape[1:]) for each in gate_up], 1).flatten(0, 2)
 
 
-def _n_together(n: int) -> int:
+def n_together(n: int) -> int:
+    """Of the two kinds of `n` rows each that lie in turns: how many of one come before the other's."""
     return PIECE if n % PIECE == 0 else n
+
+
+def ungate(both: Tensor) -> tuple[Tensor, Tensor]:
+    """[n, 2 · intermediate] in turns → gates and ups, [n, …, together] each."""
+    gate, up = both.view(len(both), -1, 2, n_together(both.shape[-1] // 2)).unbind(-2)
+    return gate, up
 
 
 class Transformer:
@@ -105,14 +114,24 @@ class Transformer:
         self.embedding, self.layers, self.norm, self.head = embedding, tuple(layers), norm, head
         cos, sin = arch.rotary.tables(arch.head_dim, n_positions)
         self._cos, self._sin = cos.to(self.device, dtype), sin.to(self.device, dtype)
-        self._gates = (-1, 2, _n_together(arch.intermediate_size))
-        self._fused = FusedStep(self) if FusedStep.suits(self) else None
+        self._fused = self._fuse()
 
     def forward(self, batch: Batch, cache: Sequence[LayerCache]) -> Tensor | None:
         """Logits [n_logits, vocab] of the wanted rows; new keys and values go into `cache`."""
         if self._fused is not None and self._fused.fits(batch, cache):
             return self._fused.forward(batch, cache)
         return self.forward_plainly(batch, cache)
+
+    def _fuse(self) -> "FusedStep | None":
+        """The step for a CPU, in bfloat16, where the shape is one that it takes."""
+        arch = self.arch
+        sizes = arch.hidden_size, arch.q_size, arch.intermediate_size
+        is_for_cpu = self.device.type == "cpu" and isinstance(self.head, DenseLinear | PackedLinear)
+        if not is_for_cpu or self.dtype != torch.bfloat16 or arch.head_dim % 16 or any(n % PIECE for n in sizes):
+            return None
+        from npc.llm.fused import FusedStep  # with a compiler that nothing else needs
+
+        return FusedStep(self)
 
     def warm_up(self) -> None:
         """Have what is compiled compiled (once: it is kept on disk), and the weights in memory."""
@@ -123,6 +142,8 @@ class Transformer:
         with torch.inference_mode():
             self.forward(batch, [cache] * self.arch.n_layers)
         if self._fused is not None:
+            from npc.llm.compiled import forget_compiler
+
             forget_compiler()
 
     def forward_plainly(self, batch: Batch, cache: Sequence[LayerCache]) -> Tensor | None:
@@ -133,7 +154,7 @@ class Transformer:
         for index, layer in enumerate(self.layers):
             attended = self._attend(index, layer, layer.attention_norm(hidden), cos, sin, batch, cache[index], masks)
             hidden = hidden + layer.out(attended)
-            gate, up = layer.gate_up(layer.mlp_norm(hidden)).view(len(hidden), *self._gates).unbind(-2)
+            gate, up = ungate(layer.gate_up(layer.mlp_norm(hidden)))
             hidden = hidden + layer.down(F.silu(gate).mul(up).flatten(-2))
         if batch.wanted is None:
             return None

@@ -1,14 +1,17 @@
 """A planned step as tensors: where each token's keys and values go, and what each may look at."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from npc.llm.cache import CACHES
+from npc.llm.grammar import GrammarGuide
 from npc.llm.model import Batch, Group, Transformer
+from npc.llm.sampler import Sampler
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +23,26 @@ class Rows:
     pages: Sequence[int]
     n_wanted: int
     """Logits are asked for after each of the last `n_wanted` tokens."""
+    sampler: Sampler | None = None
+    """Who will choose by the logits, and what is legal then: a device may choose for them."""
+    guide: GrammarGuide | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A token that a device chooses in a sampler's stead; reading it waits until it is there."""
+
+    token: Callable[[], int]
+
+
+class StepRunner(Protocol):
+    """What an engine runs its steps by."""
+
+    def copy_pages(self, copies: Sequence[tuple[int, int]]) -> None: ...
+
+    def run(self, rows: Sequence[Rows]) -> Sequence[Tensor | Chosen | None]:
+        """Logits [n_wanted, vocab] of each, or what was chosen by them; None where none are wanted."""
+        ...
 
 
 class Runner:
@@ -28,11 +51,11 @@ class Runner:
     def __init__(self, model: Transformer, n_pages: int, page_size: int, cache_type: str = "bf16") -> None:
         self._model, self._page_size = model, page_size
         make, arch = CACHES[cache_type], model.arch
-        self._cache = [make(arch, n_pages, page_size, model.dtype, model.device) for _ in range(arch.n_layers)]
+        self.cache = [make(arch, n_pages, page_size, model.dtype, model.device) for _ in range(arch.n_layers)]
 
     def copy_pages(self, copies: Sequence[tuple[int, int]]) -> None:
         for source, target in copies:
-            for layer in self._cache:
+            for layer in self.cache:
                 layer.copy_page(source, target)
 
     def run(self, rows: Sequence[Rows]) -> list[Tensor | None]:
@@ -67,7 +90,7 @@ class Runner:
             torch.tensor(wanted, device=device) if wanted else None,
         )
         with torch.inference_mode():
-            logits = self._model.forward(batch, self._cache)
+            logits = self._model.forward(batch, self.cache)
         results: list[Tensor | None] = [None] * len(rows)
         at = 0
         for index in order:

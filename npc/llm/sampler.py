@@ -26,24 +26,31 @@ class Sampler:
     """The choices of one reply. Penalised is what the reply itself has said: quoting the prompt is not repetition."""
 
     def __init__(self, sampling: Sampling) -> None:
-        self._sampling = sampling
+        self.sampling = sampling
         self._random = random.Random(sampling.seed)
         self._numbers: deque[int] = deque()
         self._said: dict[int, None] = {}
 
     @property
     def is_greedy(self) -> bool:
-        return self._sampling.temperature <= 0
+        return self.sampling.temperature <= 0
+
+    @property
+    def said(self) -> Mapping[int, None]:
+        """The tokens of the reply, each once, in the order in which they came."""
+        return self._said
 
     def choose(self, logits: Tensor, allowed: Tensor | None = None) -> int:
         """The next token. logits: [vocab] float; allowed: [vocab] bool, at least one of them true."""
         logits = self._penalised(logits.float(), self._said)
         if allowed is not None:
             logits = logits.masked_fill(~allowed, -torch.inf)
-        if self.is_greedy:
-            return _likeliest(logits)
-        token = self._draw(logits, self._number(0))
-        self._numbers.popleft()
+        return self.take(_likeliest(logits) if self.is_greedy else self._draw(logits, self.number(0)))
+
+    def take(self, token: int) -> int:
+        """`token` was chosen, here or by a device, with the number that was next."""
+        if not self.is_greedy:
+            self._numbers.popleft()
         return token
 
     def guess(self, logits: Tensor, drafts: Sequence[int], allowed: Tensor | None = None) -> int:
@@ -54,49 +61,56 @@ class Sampler:
         logits = self._penalised(logits.float(), {**self._said, **dict.fromkeys(drafts)})
         if allowed is not None:
             logits = logits.masked_fill(~allowed, -torch.inf)
-        return _likeliest(logits) if self.is_greedy else self._draw(logits, self._number(len(drafts)))
+        return _likeliest(logits) if self.is_greedy else self._draw(logits, self.number(len(drafts)))
 
     def note(self, token: int) -> None:
         """`token` is part of the reply, chosen or forced."""
         self._said[token] = None
 
-    def _number(self, ahead: int) -> int:
+    def number(self, ahead: int) -> int:
         """The reply's own random number, of 64 bits, for the token after `ahead` more."""
         while len(self._numbers) <= ahead:
             self._numbers.append(self._random.getrandbits(64))
         return self._numbers[ahead]
 
     def _penalised(self, logits: Tensor, said: Mapping[int, None]) -> Tensor:
-        """CTRL's penalty (arXiv 1909.05858): what was said is less likely, whichever sign its logit has."""
-        penalty = self._sampling.repetition_penalty
+        penalty = self.sampling.repetition_penalty
         if not said or penalty == 1.0:
             return logits
-        tokens = torch.tensor(list(said), device=logits.device)
-        values = logits[tokens]
-        return logits.index_copy(0, tokens, torch.where(values > 0, values / penalty, values * penalty))
+        return penalise(logits, torch.tensor(list(said), device=logits.device), penalty)
 
     def _draw(self, logits: Tensor, number: int) -> int:
-        top_p, top_k = self._sampling.top_p, self._sampling.top_k
-        probabilities = torch.softmax(logits / self._sampling.temperature, -1)
-        n = logits.shape[-1]
-        if top_p >= 1 and not 0 < top_k < n:
-            ids, kept = None, probabilities
-        else:
-            n_likely = min(n, max(_N_LIKELY, top_k))
-            kept, ids = probabilities.topk(n_likely)
-            if top_k > 0:
-                kept, ids = kept[:top_k], ids[:top_k]
-            elif float(kept.sum()) < top_p:
-                kept, ids = probabilities.sort(descending=True)
-            if top_p < 1:
-                # The first token that reaches top_p is still in, of what top_k left.
-                before = kept.cumsum(-1) - kept
-                n_kept = max(1, int((before < top_p * (kept.sum() if top_k > 0 else 1.0)).sum()))
-                kept, ids = kept[:n_kept], ids[:n_kept]
-        candidates = np.arange(n) if ids is None else ids.cpu().numpy()
-        with np.errstate(divide="ignore"):  # what has no probability has no chance
-            scores = np.log(kept.double().cpu().numpy()) + _gumbel(number, candidates)
-        return int(candidates[scores.argmax()])
+        return draw(logits, number, self.sampling.temperature, self.sampling.top_p, self.sampling.top_k)
+
+
+def penalise(logits: Tensor, said: Tensor, penalty: float) -> Tensor:
+    """CTRL's penalty (arXiv 1909.05858): what was said, [n] ids, is less likely, whichever sign its logit has."""
+    values = logits[said]
+    return logits.index_copy(0, said, torch.where(values > 0, values / penalty, values * penalty))
+
+
+def draw(logits: Tensor, number: int, temperature: float, top_p: float, top_k: int) -> int:
+    """What the random `number` of 64 bits makes of `logits` [vocab]."""
+    probabilities = torch.softmax(logits / temperature, -1)
+    n = logits.shape[-1]
+    if top_p >= 1 and not 0 < top_k < n:
+        ids, kept = None, probabilities
+    else:
+        n_likely = min(n, max(_N_LIKELY, top_k))
+        kept, ids = probabilities.topk(n_likely)
+        if top_k > 0:
+            kept, ids = kept[:top_k], ids[:top_k]
+        elif float(kept.sum()) < top_p:
+            kept, ids = probabilities.sort(descending=True)
+        if top_p < 1:
+            # The first token that reaches top_p is still in, of what top_k left.
+            before = kept.cumsum(-1) - kept
+            n_kept = max(1, int((before < top_p * (kept.sum() if top_k > 0 else 1.0)).sum()))
+            kept, ids = kept[:n_kept], ids[:n_kept]
+    candidates = np.arange(n) if ids is None else ids.cpu().numpy()
+    with np.errstate(divide="ignore"):  # what has no probability has no chance
+        scores = np.log(kept.double().cpu().numpy()) + _gumbel(number, candidates)
+    return int(candidates[scores.argmax()])
 
 
 def _likeliest(logits: Tensor) -> int:

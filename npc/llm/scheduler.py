@@ -40,7 +40,7 @@ class Work:
         sequence = self.sequence
         fed = sequence.tokens[sequence.n_cached : sequence.n_cached + self.n_tokens]
         n_wanted = 1 + len(self.drafts) if self.wants_logits else 0
-        return Rows(fed + self.drafts, sequence.n_cached, sequence.pages, n_wanted)
+        return Rows(fed + self.drafts, sequence.n_cached, sequence.pages, n_wanted, sequence.sampler, sequence.guide)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,12 +17,7 @@ from numba import types
 from numba.extending import intrinsic as _numba_intrinsic
 from numba.np.numpy_support import carray as carray
 
-LANES = 16
-"""Rows of a matrix that are computed side by side: a vector of 32-bit numbers."""
-GROUP = 32
-"""Inputs that share a scale."""
-INT4_BYTES, INT8_BYTES = 2 * 2 * LANES + LANES * GROUP // 2, LANES * GROUP
-"""What `LANES` rows' `GROUP` weights take: in int4 with a scale and a low in float16 for each row."""
+from npc.llm.layout import GROUP, INT4_BYTES, INT8_BYTES, LANES
 
 _AHEAD = 6144
 """Bytes: with three rows or more a thread computes for long enough on a page that the next one's must be asked for."""

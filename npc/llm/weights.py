@@ -32,16 +32,28 @@ def load(folder: Path, derived: Path, weights: str, n_positions: int, device: st
     """
     arch = Architecture.read(folder)
     path = prepare(folder, derived, weights)
-    tensors = {name: tensor.to(device) for name, tensor in tensorfile.read(path).items()}
-    return assemble(arch, tensors, weights, n_positions)
+    if device == "cpu":
+        return assemble(arch, tensorfile.read(path), weights, n_positions)
+    from npc.llm.gpu.linear import DeviceLinear
+
+    def linear(own: Mapping[str, Tensor]) -> Linear:  # one at a time: each is repacked, and its first form dropped
+        return DeviceLinear({name: tensor.to(device) for name, tensor in own.items()})
+
+    tensors = tensorfile.read(path)
+    tensors |= {name: tensor.to(device) for name, tensor in tensors.items() if name.endswith(("norm", "embedding"))}
+    return assemble(arch, tensors, weights, n_positions, linear)
 
 
 def prepare(folder: Path, derived: Path, weights: str) -> Path:
     """The cache file, made where it is not there yet. Raises ModelError."""
-    path = derived / f"{_fingerprint(folder, weights)}.tensors"
+    path = cache_path(folder, derived, weights)
     if not path.exists():
         tensorfile.write(path, quantise(Architecture.read(folder), folder, weights))
     return path
+
+
+def cache_path(folder: Path, derived: Path, weights: str) -> Path:
+    return derived / f"{_fingerprint(folder, weights)}.tensors"
 
 
 def quantise(arch: Architecture, folder: Path, weights: str) -> dict[str, Tensor]:
@@ -49,15 +61,26 @@ def quantise(arch: Architecture, folder: Path, weights: str) -> dict[str, Tensor
     return dict(_pack(arch, _Source(folder), weights))
 
 
-def assemble(arch: Architecture, tensors: Mapping[str, Tensor], weights: str, n_positions: int) -> Transformer:
+def packed_linear(tensors: Mapping[str, Tensor]) -> Linear:
+    return PackedLinear(tensors) if "packed" in tensors else DenseLinear(tensors)
+
+
+def assemble(
+    arch: Architecture,
+    tensors: Mapping[str, Tensor],
+    weights: str,
+    n_positions: int,
+    kind: Callable[[Mapping[str, Tensor]], Linear] = packed_linear,
+) -> Transformer:
     dtype = torch.float32 if weights == "float32" else torch.bfloat16
 
     def norm(name: str) -> RmsNorm:
         return RmsNorm(tensors[name], arch.norm_eps, dtype)
 
     def linear(prefix: str) -> Linear:
-        own = {name.rpartition(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
-        return PackedLinear(own) if "packed" in own else DenseLinear(own)
+        return kind(
+            {name.rpartition(".")[2]: tensor for name, tensor in tensors.items() if name.startswith(f"{prefix}.")}
+        )
 
     layers = [
         Layer(

@@ -1,10 +1,11 @@
 """The tiny model, loaded once, and engines on it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from tiny_llm import VOCAB, Bench, write_model
 
 from npc.llm import weights
@@ -45,6 +46,15 @@ def tiny_tokenizer(tiny_folder: Path) -> ChatTokenizer:
 @pytest.fixture(scope="session")
 def tiny_grammars(tiny_tokenizer: ChatTokenizer) -> GrammarCompiler:
     return GrammarCompiler(tiny_tokenizer, VOCAB, [258])
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Small products are slower when threads share them."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

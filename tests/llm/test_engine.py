@@ -54,7 +54,7 @@ def test_replies_that_come_and_go_at_random_are_those_made_alone(
     shared.finish()
     for request, grammar, _ in requests:
         prompt = request.sequence.tokens[: request.sequence.n_prompt]
-        sampling = request.sequence.sampler._sampling
+        sampling = request.sequence.sampler.sampling
         expected = alone(bench, prompt, sampling, grammar)
         if request.end is not None:
             assert request.tokens == expected.tokens

@@ -1,8 +1,8 @@
 import torch
 from torch import nn
 
+from npc.llm.layout import GROUP
 from npc.llm.linear import Int4Linear, Int8Linear
-from npc.llm.simd import GROUP
 from npc.train.rounding import Rounding, add_low_rank, add_rounding, rounded_int4, rounded_int8
 
 

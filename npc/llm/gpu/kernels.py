@@ -1,0 +1,275 @@
+"""The steps' parts by Triton: what is launched, with which shapes of blocks.
+
+The shapes are starting points; `tuning.py` finds better ones on the device
+that it is run on, and what it found is read from a file beside the weights.
+"""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import triton
+from torch import Tensor
+
+from npc.llm.cache import DenseCache, Int8Cache, LayerCache
+from npc.llm.gpu import choosing, looking
+from npc.llm.gpu import product as products
+from npc.llm.gpu.linear import DeviceLinear, Kind
+from npc.llm.gpu.step import N_ROWS, Buffers, Field, Mode
+from npc.llm.model import RmsNorm, Transformer, n_together
+
+_KINDS = {"dense": products.DENSE, "int8": products.INT8, "int4": products.INT4}
+_MODES = {"write": products.WRITE, "add": products.ADD, "gate": products.GATE}
+_CHUNK = 2048
+"""Logits that one program looks through for the greatest."""
+_KEYS = 32
+"""Keys that a program looks at at a time."""
+_N_PROGRAMS = 264
+"""About how many programs keep a device busy: two for each multiprocessor of an H200."""
+
+
+@dataclass(frozen=True, slots=True)
+class Blocks:
+    """How a product is cut up: outputs and inputs of a program's tile, warps, stages of the loop over inputs."""
+
+    n_out: int
+    n_in: int
+    n_warps: int = 4
+    n_stages: int = 1
+
+
+A_WARP = {"int4": 1024, "int8": 512, "dense": 256}
+"""Inputs that a warp's threads load at once, 16 bytes each."""
+
+Tuned = Mapping[tuple[str, int, int, int], Blocks]
+"""By kind of matrix, n_out, n_in, and rows (rounded up as for the matrix units)."""
+
+
+def default_blocks(kind: Kind, n_out: int, n_in: int, n_rows: int) -> Blocks:
+    if n_rows > 1:
+        return Blocks(32 if n_out < 8192 else 64, 256 if kind == "int4" else 64, 4, 2)
+    whole = n_in & -n_in  # the greatest power of two that cuts the inputs without a rest
+    n_warps = 4 if whole >= 4 * A_WARP[kind] else 2
+    n_inputs = n_warps * A_WARP[kind]
+    return one_row(kind, 8 if n_out >= 4096 else 4, min(n_inputs, power_of_two(n_in)))
+
+
+def one_row(kind: Kind, n_out: int, n_in: int) -> Blocks:
+    """For one row: as many warps as there is a load of 16 bytes for each thread and output."""
+    return Blocks(n_out, n_in, max(1, n_in // A_WARP[kind]))
+
+
+def power_of_two(n: int) -> int:
+    """The least that is not below `n`."""
+    return 1 << (n - 1).bit_length()
+
+
+def padded(n_rows: int) -> int:
+    """Rows as the kernels count them: one, or as many as the matrix units take."""
+    return 1 if n_rows == 1 else max(16, power_of_two(n_rows))
+
+
+class TritonOps:
+    def __init__(self, model: Transformer, tuned: Tuned | None = None) -> None:
+        arch, device = model.arch, model.device
+        self._model, self._tuned = model, dict(tuned or {})
+        cos, sin = arch.rotary.tables(arch.head_dim, model.n_positions)
+        self._cos, self._sin = cos.contiguous().to(device), sin.contiguous().to(device)
+        self._head_norms = [
+            torch.stack((layer.q_norm.weight, layer.k_norm.weight)) if layer.q_norm and layer.k_norm else None
+            for layer in model.layers
+        ]
+        self._normed = torch.zeros(N_ROWS, arch.hidden_size, dtype=model.dtype, device=device)
+        n_splits = self.n_splits(1)
+        self._sums = torch.zeros(N_ROWS * n_splits, arch.q_size, device=device)
+        self._weights = torch.zeros(N_ROWS * n_splits, arch.n_heads, 2, device=device)
+        n_chunks = -(-arch.vocab_size // _CHUNK)
+        self._scores = torch.zeros(N_ROWS, arch.vocab_size, device=device)
+        self._best = torch.zeros(N_ROWS, n_chunks, device=device)
+        self._best_at = torch.zeros(N_ROWS, n_chunks, dtype=torch.int32, device=device)
+
+    @staticmethod
+    def suits(model: Transformer) -> bool:
+        """Whether the kernels take the shape: tl.arange wants powers of two, tl.dot at least 16."""
+        dim = model.arch.head_dim
+        return dim == power_of_two(dim) and dim >= 16
+
+    def n_splits(self, n_rows: int) -> int:
+        """Into how many parts each row's past is cut: few rows leave multiprocessors idle, many do not."""
+        wanted = _N_PROGRAMS // (n_rows * self._model.arch.n_kv_heads)
+        most = power_of_two(-(-self._model.n_positions // _KEYS))
+        return min(32, most, 1 << max(0, wanted.bit_length() - 1))
+
+    def blocks(self, linear: DeviceLinear, n_rows: int) -> Blocks:
+        own = (linear.kind, linear.n_out, linear.n_in, padded(n_rows))
+        return self._tuned.get(own) or default_blocks(linear.kind, linear.n_out, linear.n_in, own[3])
+
+    def product(
+        self, x: Tensor, linear: DeviceLinear, out: Tensor, n: int, norm: RmsNorm | None = None, mode: Mode = "write"
+    ) -> None:
+        if norm is not None and n > 1:  # once, for all the programs that read it
+            size = linear.n_in
+            products.normalise[n,](
+                x, norm.weight, norm.floor, self._normed, size, BLOCK=power_of_two(size), num_warps=8
+            )
+            x, norm = self._normed, None
+        multiply(x, linear, out, n, self.blocks(linear, n), norm, mode)
+
+    def place(self, index: int, buffers: Buffers, cache: LayerCache, n: int) -> None:
+        arch, norms = self._model.arch, self._head_norms[index]
+        pages, scales = _parts(cache)
+        looking.place[n, arch.n_heads + 2 * arch.n_kv_heads](
+            buffers.qkv,
+            buffers.queries,
+            pages,
+            pages if scales is None else scales,
+            buffers.places,
+            self._cos,
+            self._sin,
+            self._cos if norms is None else norms,
+            arch.head_dim * arch.norm_eps,
+            arch.n_heads,
+            arch.n_kv_heads,
+            buffers.places.stride(0),
+            DIM=arch.head_dim,
+            PAGE=cache.page_size,
+            ROTATES=arch.rotates[index],
+            NORMED=norms is not None,
+            INT8=scales is not None,
+            num_warps=1,
+        )
+
+    def look(self, index: int, buffers: Buffers, cache: LayerCache, n: int) -> None:
+        arch = self._model.arch
+        pages, scales = _parts(cache)
+        per_kv, n_splits = arch.n_heads // arch.n_kv_heads, self.n_splits(n)
+        looking.look[n, arch.n_kv_heads, n_splits](
+            buffers.queries,
+            pages,
+            pages if scales is None else scales,
+            buffers.places,
+            self._sums,
+            self._weights,
+            buffers.attended,
+            arch.head_dim**-0.5,
+            arch.n_kv_heads,
+            arch.windows[index],
+            buffers.places.stride(0),
+            DIM=arch.head_dim,
+            PER_KV=per_kv,
+            HEADS=max(16, power_of_two(per_kv)),
+            PAGE=cache.page_size,
+            BLOCK=_KEYS,
+            SPLITS=n_splits,
+            INT8=scales is not None,
+            UNITS=_units(buffers.queries),
+            num_warps=2,
+        )
+        if n_splits > 1:
+            looking.merge[n, arch.n_heads](
+                self._sums,
+                self._weights,
+                buffers.attended,
+                arch.n_heads,
+                DIM=arch.head_dim,
+                SPLITS=n_splits,
+                num_warps=2,
+            )
+
+    def choose(self, buffers: Buffers, n: int) -> None:
+        vocab, n_chunks = self._model.arch.vocab_size, self._best.shape[1]
+        choosing.score[n, n_chunks](
+            buffers.logits,
+            buffers.params,
+            buffers.said,
+            buffers.masks,
+            self._scores,
+            self._best,
+            self._best_at,
+            vocab,
+            buffers.masks.shape[1],
+            n_chunks,
+            N_FIELDS=len(Field),
+            BLOCK=_CHUNK,
+        )
+        choosing.choose[n,](
+            buffers.params,
+            self._scores,
+            self._best,
+            self._best_at,
+            buffers.said,
+            buffers.chosen,
+            buffers.ids,
+            vocab,
+            n_chunks,
+            N_FIELDS=len(Field),
+            BLOCK=_CHUNK,
+            CHUNKS=power_of_two(n_chunks),
+            num_warps=8,
+        )
+
+
+def multiply(
+    x: Tensor,
+    linear: DeviceLinear,
+    out: Tensor,
+    n: int,
+    blocks: Blocks,
+    norm: RmsNorm | None = None,
+    mode: Mode = "write",
+    is_launched: bool = True,
+) -> None:
+    """As `Ops.product`, cut into `blocks`; `x` has `padded(n)` rows at least, and only a single row is normalised.
+
+    Where it is not launched, it is compiled alone.
+    """
+    grid = (-(-linear.n_out // blocks.n_out),)
+    call = products.product[grid] if is_launched else functools.partial(products.product.warmup, grid=grid)
+    call(
+        x,
+        x if norm is None else norm.weight,
+        0.0 if norm is None else norm.floor,
+        linear.weight,
+        linear.weight if linear.scales is None else linear.scales,
+        linear.weight if linear.bias is None else linear.bias,
+        out,
+        n,
+        linear.n_in,
+        linear.n_out,
+        n_together(linear.n_out // 2),
+        KIND=_KINDS[linear.kind],
+        MODE=_MODES[mode],
+        NORMED=norm is not None,
+        BIASED=linear.bias is not None,
+        BM=padded(n),
+        BN=blocks.n_out,
+        BK=blocks.n_in,
+        STAGES=blocks.n_stages,
+        EVEN=linear.n_in % blocks.n_in == 0 and linear.n_out % blocks.n_out == 0,
+        UNITS=_units(x),
+        num_warps=blocks.n_warps,
+    )
+
+
+def unpack(linear: DeviceLinear) -> Tensor:
+    """The weights of an int4 matrix, [n_out, n_in] in its `dtype`."""
+    n_groups = linear.n_in // 32
+    block = min(128, power_of_two(n_groups))
+    out = torch.empty(linear.n_out, linear.n_in, dtype=linear.dtype, device=linear.weight.device)
+    products.unpack[linear.n_out, -(-n_groups // block)](linear.weight, linear.scales, out, n_groups, BG=block)
+    return out
+
+
+def _units(x: Tensor) -> Any:  # one of Triton's types
+    """What the matrix units are fed: the interpreter on a CPU knows no products of bfloat16."""
+    return triton.language.bfloat16 if x.is_cuda else triton.language.float32
+
+
+def _parts(cache: LayerCache) -> tuple[Any, Any]:  # tensors, the second None where the cache is not rounded
+    if isinstance(cache, Int8Cache):
+        return cache.pages, cache.scales
+    if isinstance(cache, DenseCache):
+        return cache.pages, None
+    raise TypeError(f"no kernels for a {type(cache).__name__}")

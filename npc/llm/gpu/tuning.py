@@ -1,0 +1,180 @@
+"""Which blocks a product is cut into on this device: tried, held to the twin's result, timed, and kept in a file."""
+
+import dataclasses
+import json
+import logging
+import statistics
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import triton
+
+from npc.llm.gpu.kernels import A_WARP, Blocks, Tuned, default_blocks, multiply, one_row, padded, power_of_two
+from npc.llm.gpu.linear import DeviceLinear
+from npc.llm.gpu.step import N_ROWS, Mode, on_device
+from npc.llm.gpu.twin import TorchOps
+from npc.llm.gpu.upload import new_event
+from npc.llm.model import RmsNorm, Transformer
+
+_log = logging.getLogger(__name__)
+_CACHE_BYTES = 128 * 2**20
+"""More than a device's L2 holds: what is timed reads this much between two visits of the same weights."""
+
+
+def read(derived: Path | None) -> Tuned:
+    """What was found before for this device; nothing, where nothing was."""
+    path = derived and derived / _name()
+    if path is None or not path.exists():
+        return {}
+    entries = json.loads(path.read_text(encoding="utf-8"))
+    return {tuple(key): Blocks(**blocks) for key, blocks in entries}
+
+
+def write(derived: Path, tuned: Tuned) -> Path:
+    path = derived / _name()
+    derived.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps([[list(key), dataclasses.asdict(blocks)] for key, blocks in tuned.items()]), "utf-8")
+    return path
+
+
+def tune(
+    model: Transformer,
+    n_rows: Sequence[int] = (1, 64, 16),
+    time_ms: Callable[[Callable[[int], None], int], float] | None = None,
+    is_over: Callable[[], bool] = lambda: False,
+) -> dict[tuple[str, int, int, int], tuple[Blocks, float]]:
+    """The quickest blocks of each shape of matrix, and GB/s; begins with the shapes that are read most.
+
+    `time_ms(work, n)` times work(i) over n sets of weights; `is_over` ends the search early.
+    """
+    time_ms = time_ms or device_ms
+    uses: dict[tuple[str, int, int], list[_Use]] = {}
+    for layer in model.layers:
+        for use in (
+            _Use(on_device(layer.qkv), layer.attention_norm),
+            _Use(on_device(layer.out)),
+            _Use(on_device(layer.gate_up), layer.mlp_norm, "gate"),
+            _Use(on_device(layer.down)),
+        ):
+            uses.setdefault((use.linear.kind, use.linear.n_out, use.linear.n_in), []).append(use)
+    head = on_device(model.head)
+    uses.setdefault((head.kind, head.n_out, head.n_in), []).append(_Use(head, model.norm))
+    largest_first = sorted(uses.items(), key=lambda item: -item[1][0].linear.n_bytes * len(item[1]))
+    benches = {
+        (*shape, padded(n)): _Bench(model, own[: 1 + _CACHE_BYTES // own[0].linear.n_bytes], n, time_ms)
+        for n in n_rows
+        for shape, own in largest_first
+    }
+    if model.device.type == "cuda":
+        _compile(list(benches.values()))
+    best: dict[tuple[str, int, int, int], tuple[Blocks, float]] = {}
+    for key, bench in benches.items():
+        for blocks in bench.candidates:
+            if is_over():
+                return best
+            rate = bench.linear.n_bytes / bench.ms(blocks) / 1e6
+            if rate > best.get(key, (blocks, 0.0))[1]:
+                best[key] = blocks, rate
+    return best
+
+
+def _compile(benches: Sequence["_Bench"]) -> None:
+    """All candidates, on all cores: what takes a second each would else be most of the search."""
+    try:
+        with ThreadPoolExecutor() as pool, triton.AsyncCompileMode(pool, ignore_errors=True):
+            for bench in benches:
+                for blocks in bench.candidates:
+                    bench.compile(blocks)
+    except Exception as error:  # an offer of Triton's that older ones lack; they are compiled one by one then
+        _log.warning("the candidates are not compiled side by side: %s", error)
+
+
+def candidates(linear: DeviceLinear, n: int) -> Iterator[Blocks]:
+    """The default first."""
+    kind = linear.kind
+    default = default_blocks(kind, linear.n_out, linear.n_in, padded(n))
+    if n == 1:
+        inputs = {min(n_warps * A_WARP[kind], power_of_two(linear.n_in)) for n_warps in (4, 2, 1, 8)}
+        others = [one_row(kind, rows, each) for rows in (8, 4, 16, 2) for each in inputs]
+    elif kind == "int4":
+        others = [Blocks(32, 512, 4, 2), Blocks(64, 256, 4, 3), Blocks(64, 256, 4, 2), Blocks(16, 512, 4, 2)]
+    else:
+        others = [Blocks(32, 128, 4, 3), Blocks(64, 128, 4, 3), Blocks(64, 64, 4, 4), Blocks(16, 128, 4, 4)]
+    yield from dict.fromkeys([default, *others])
+
+
+@dataclass(frozen=True, slots=True)
+class _Use:
+    linear: DeviceLinear
+    norm: RmsNorm | None = None
+    mode: Mode = "write"
+
+
+class _Bench:
+    """One shape of matrix, in the layers that read it."""
+
+    def __init__(
+        self, model: Transformer, uses: Sequence[_Use], n: int, time_ms: Callable[[Callable[[int], None], int], float]
+    ) -> None:
+        first = uses[0]
+        self._uses, self._n, self._time_ms = uses, n, time_ms
+        self.linear, self.candidates = first.linear, list(candidates(first.linear, n))
+        self._is_normed = first.norm is not None and n == 1
+        columns = first.linear.n_out // (2 if first.mode == "gate" else 1)
+        x = torch.randn(N_ROWS, first.linear.n_in, device=model.device)
+        self._x = x if self._is_normed else x.to(model.dtype)
+        self._out, self._exact = (torch.empty(N_ROWS, columns, dtype=model.dtype, device=model.device) for _ in "ab")
+        TorchOps(model).product(self._x, first.linear, self._exact, n, self._norm(0), first.mode)
+
+    def ms(self, blocks: Blocks) -> float:
+        """A product's milliseconds; infinite where the blocks do not compile, do not fit, or give another result."""
+        try:
+            self._out.fill_(torch.nan)
+            self._multiply(0, blocks)
+            exact = self._exact[: self._n].float()
+            error = float((self._out[: self._n].float() - exact).norm() / exact.norm())
+            if not error < 0.02:
+                _log.warning("%s gives another result for %s: off by %.3g", blocks, self._uses[0].linear.kind, error)
+                return float("inf")
+            return self._time_ms(lambda index: self._multiply(index, blocks), len(self._uses))
+        except Exception as error:  # Triton and CUDA have many; none of them is more than one candidate's end
+            _log.warning("%s does not run for %s: %s", blocks, self._uses[0].linear.kind, str(error).splitlines()[:1])
+            return float("inf")
+
+    def compile(self, blocks: Blocks) -> None:
+        self._multiply(0, blocks, is_launched=False)
+
+    def _multiply(self, index: int, blocks: Blocks, is_launched: bool = True) -> None:
+        use = self._uses[index]
+        multiply(self._x, use.linear, self._out, self._n, blocks, self._norm(index), use.mode, is_launched)
+
+    def _norm(self, index: int) -> RmsNorm | None:
+        return self._uses[index].norm if self._is_normed else None
+
+
+def device_ms(work: Callable[[int], None], n: int) -> float:
+    """Milliseconds a call, the median of some replays of a graph that holds as many as there are sets of weights."""
+    n_calls = max(n, 20)
+    work(0)
+    torch.cuda.synchronize()
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        for index in range(n_calls):
+            work(index % n)
+    times: list[float] = []
+    for _ in range(5):
+        start, end = new_event(is_timed=True), new_event(is_timed=True)
+        start.record()
+        graph.replay()
+        end.record()
+        end.synchronize()
+        times.append(start.elapsed_time(end) / n_calls)
+    return statistics.median(times)
+
+
+def _name() -> str:
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    return f"blocks-{device.replace(' ', '-').lower()}.json"

@@ -150,8 +150,8 @@ def smollm(request: pytest.FixtureRequest, models: ModelStore) -> Iterator[Embed
 
 @pytest.mark.real
 async def test_the_model_that_ships_answers_a_question(smollm: EmbeddedLanguageModel) -> None:
-    parts = [part async for part in smollm.generate([ChatMessage("user", "What is the capital of France?")], GREEDY)]
-    assert "Paris" in "".join(part.text for part in parts if isinstance(part, TextPiece))
+    parts = [part async for part in smollm.generate([ChatMessage("user", "How many legs has a spider?")], GREEDY)]
+    assert "8" in "".join(part.text for part in parts if isinstance(part, TextPiece))
 
 
 @pytest.mark.real

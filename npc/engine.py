@@ -61,7 +61,7 @@ class Engine:
         async with AsyncExitStack() as resources:
             with _without_gc():
                 voice_activity, recogniser, llm, synthesiser, end_of_turn, minds = await asyncio.gather(
-                    _voice_activity(models, resources),
+                    _voice_activity(models, settings, resources),
                     _recogniser(models, settings, resources),
                     _language_model(models, settings, resources),
                     _synthesiser(settings, resources),
@@ -96,11 +96,12 @@ class Engine:
         await self._resources.aclose()
 
 
-async def _voice_activity(models: ModelStore, resources: AsyncExitStack) -> VoiceActivity:
+async def _voice_activity(models: ModelStore, settings: Settings, resources: AsyncExitStack) -> VoiceActivity:
     def load() -> VoiceActivity:
         from npc.turntaking.vad import SileroVoiceActivity
 
-        voice_activity = SileroVoiceActivity.load(models.ensure(VOICE_ACTIVITY_MODEL))
+        n_workers = settings.recognition.voice_activity_workers
+        voice_activity = SileroVoiceActivity.load(models.ensure(VOICE_ACTIVITY_MODEL), n_workers=n_workers)
         resources.callback(voice_activity.close)
         return voice_activity
 
@@ -151,7 +152,8 @@ async def _end_of_turn(models: ModelStore, settings: Settings, resources: AsyncE
     def load() -> EndOfTurn:
         from npc.turntaking.smart_turn import SmartTurn
 
-        smart_turn = SmartTurn.load(models.ensure(END_OF_TURN_MODEL))
+        # asked once a pause, beside recognition
+        smart_turn = SmartTurn.load(models.ensure(END_OF_TURN_MODEL), n_workers=settings.recognition.n_workers)
         resources.callback(smart_turn.close)
         return smart_turn
 
@@ -162,7 +164,7 @@ async def _minds(
     characters: Collection[Character], models: ModelStore, settings: Settings, resources: AsyncExitStack
 ) -> dict[str, Mind]:
     def load() -> tuple[Embedder, VectorStore]:
-        embedder = Embedder.load(models.ensure(settings.knowledge.model))
+        embedder = Embedder.load(models.ensure(settings.knowledge.model), n_workers=settings.knowledge.n_workers)
         resources.callback(embedder.close)
         return embedder, VectorStore(models.derived(settings.knowledge.model, "passages"), embedder)
 

@@ -65,8 +65,9 @@ class Recognition(_Section):
     """Utterances that are heard at a time, on threads that share the weights: by default one for every three cores."""
     n_threads: Positive = 1
     """Of each worker. An utterance is too little work to share: on 2 cores one thread was quicker, and left the other core free."""
-    voice_activity_workers: Positive = Field(default_factory=lambda: one_in(16))
-    """Microphones that are listened to at a time, by default one for every sixteen cores: a frame takes 0.1 ms."""
+    voice_activity_workers: Positive = Field(default_factory=lambda: one_in(8))
+    """Microphones that are listened to at a time, by default one for every eight cores. With more than one, echo is
+    taken out on other threads than the event loop's, too."""
     partial_every_ms: Positive = 400
     """How often the transcript is renewed while the player speaks."""
 

@@ -33,7 +33,7 @@ def test_where_nothing_tells_of_a_share_all_cores_count(quota: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("n_cores", "workers", "beside"), [(1, (1, 1, 1, 1), 2), (2, (1, 1, 1, 1), 2), (16, (5, 2, 1, 4), 8)]
+    ("n_cores", "workers", "beside"), [(1, (1, 1, 1, 1), 2), (2, (1, 1, 1, 1), 2), (16, (5, 2, 2, 4), 8)]
 )
 def test_two_cores_have_one_thread_a_stage_and_sixteen_have_more(
     monkeypatch: pytest.MonkeyPatch, n_cores: int, workers: tuple[int, ...], beside: int

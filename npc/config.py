@@ -64,7 +64,8 @@ class Recognition(_Section):
     n_workers: Positive = Field(default_factory=lambda: one_in(3))
     """Utterances that are heard at a time, on threads that share the weights: by default one for every three cores."""
     n_threads: Positive = 1
-    """Of each worker. An utterance is too little work to share: on 2 cores one thread was quicker, and left the other core free."""
+    """Of each worker. An utterance is too little work to share: on 2 cores one thread was quicker, and left the other
+    core free."""
     voice_activity_workers: Positive = Field(default_factory=lambda: one_in(8))
     """Microphones that are listened to at a time, by default one for every eight cores. With more than one, echo is
     taken out on other threads than the event loop's, too."""

@@ -39,7 +39,7 @@ class Ear:
         reply_rate_hz: int = HEARING_RATE_HZ,
         cleaning: Thought | None = None,
     ) -> None:
-        """`reply_rate_hz` is the rate of the audio that `notice` is told of; echo is taken out where `cleaning` runs."""
+        """`reply_rate_hz` is the rate of the audio that `notice` is told of; `cleaning` is where echo is taken out."""
         self.detector = TurnDetector(settings, patience)
         self._audio = audio
         self._vad = vad

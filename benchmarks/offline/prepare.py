@@ -25,11 +25,12 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 OUT = ROOT / "build" / "offline"
-THERE = "/tmp/npc-offline"
-WITH_TORCH = """
-    torch transformers sentence-transformers tokenizers safetensors huggingface-hub numpy scipy scikit-learn onnxruntime
-    flatbuffers protobuf filelock httpx pip setuptools packaging tqdm sympy jinja2 regex pyyaml
-""".split()
+THERE = "~/npc-offline"
+WITH_TORCH = (
+    *("torch", "sympy", "jinja2", "filelock", "setuptools", "pip", "packaging", "numpy", "protobuf"),
+    *("transformers", "tokenizers", "safetensors", "huggingface-hub", "httpx", "regex", "pyyaml", "tqdm"),
+    *("sentence-transformers", "scikit-learn", "scipy", "onnxruntime", "flatbuffers"),
+)
 NOT_USED = {"av": "faster-whisper reads audio files with it", "jiwer": "word error rates", "rapidfuzz": "of jiwer"}
 MODELS = {  # and which of their files; the language model is made there, of its GGUF and the adapter beside the code
     "smollm2-135m-instruct-gguf": "*.gguf",
@@ -37,7 +38,10 @@ MODELS = {  # and which of their files; the language model is made there, of its
     "all-minilm-l6-v2": "*",
     "silero-vad": "silero_vad_16k_op15.onnx",
 }
-PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(39, 16, -1)] + ["manylinux2014_x86_64", "manylinux1_x86_64"]
+PLATFORMS = [f"manylinux_2_{minor}_x86_64" for minor in range(39, 16, -1)] + [
+    "manylinux2014_x86_64",
+    "manylinux1_x86_64",
+]
 
 
 def main() -> None:
@@ -67,11 +71,11 @@ def main() -> None:
     total_mib = sum(size for _, size in parts) / 2**20
     print(f"{len(missing)} libraries: {' '.join(missing)}")
     print(f"left out: {', '.join(f'{name} ({why})' for name, why in NOT_USED.items())}")
-    print(f"{total_mib:.0f} MiB in {len(parts)} parts of at most {part_mib} MiB, each beside {code_mib:.0f} MiB of code\n")
+    print(f"{total_mib:.0f} MiB in {len(parts)} parts of at most {part_mib} MiB, each beside {code_mib:.0f} of code\n")
     for folder, _ in parts:
         name = folder.relative_to(ROOT)
-        print(f"carry {name}: mkdir -p {THERE}/parts && cp {name}/* {THERE}/parts/")
-    print(f"\nthen, with nothing carried: bash benchmarks/offline/run.sh {THERE} {len(parts)} $OUT")
+        print(f"with {name}: mkdir -p {THERE}/parts && cp {name}/* {THERE}/parts/")
+    print(f"\nthen, with none of them: bash benchmarks/offline/run.sh {THERE} {len(parts)} $OUT")
 
 
 def needs(have: set[str]) -> set[str]:
@@ -147,9 +151,8 @@ def write_part(number: int, piece: bytes) -> tuple[Path, int]:
 
 def tracked_mib() -> float:
     """What travels with every part: all that git does not ignore."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True
-    )
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True)
     files = (ROOT / name for name in listed.stdout.decode().split("\0") if name)
     return sum(file.stat().st_size for file in files if file.is_file()) / 2**20
 

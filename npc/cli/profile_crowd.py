@@ -17,7 +17,7 @@ _SECRET = {"llm": {"api_key", "base_url"}}
 
 
 def read_counts(text: str) -> list[int]:
-    """"1,2,4" → [1, 2, 4]. Raises ConfigError."""
+    """ "1,2,4" → [1, 2, 4]. Raises ConfigError."""
     from npc.errors import ConfigError
 
     try:
@@ -90,10 +90,10 @@ def _server_cpu_s() -> float:
 def _table(summaries: Mapping[int, Mapping[str, Any]], *, hears_out: bool) -> Any:  # a rich Table
     from rich.table import Table
 
-    manner = "each reply heard out" if hears_out else "no reply heard out"
-    title = f"voice to voice, {manner}"
+    title = f"voice to voice, {'each' if hears_out else 'no'} reply heard out"
     table = Table(title=title, box=None, pad_edge=False, header_style="dim")
-    headings = ("players", "turns", "p50 ms", "p95", "p99", "cut off %", "missed", "errors", "ahead %", "hits %", "cores")
+    figures = ("p50 ms", "p95", "p99", "cut off %", "missed", "errors", "ahead %", "hits %", "cores")
+    headings = ("players", "turns", *figures)
     for heading in headings:
         table.add_column(heading, justify="right")
     for count, summary in summaries.items():

@@ -33,7 +33,7 @@ class Player:
 
 
 def players(n_players: int, n_turns: int, chosen: Turns) -> list[Player]:
-    """`n_players` who say `n_turns` each of the `chosen`; no two of them the same at the same time, if there are enough."""
+    """`n_players` who say `n_turns` of the `chosen` each: no two the same at the same time, if there are enough."""
     spread_s = START_SPREAD_S / n_players
     step = max(1, len(chosen) // n_players)
     return [

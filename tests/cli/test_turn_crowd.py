@@ -117,8 +117,7 @@ class ScriptedServer:
 
     async def _come(self) -> AsyncIterator[ServerEvent | AudioFrame]:
         for at_ms, event in self.script:
-            while (left_ms := at_ms - VirtualClock().now_ms()) > 0:
-                await asyncio.sleep(left_ms / 1000)
+            await asyncio.sleep(max(at_ms - VirtualClock().now_ms(), 0) / 1000)
             yield event
         await asyncio.Event().wait()
 

@@ -75,7 +75,9 @@ def main() -> None:
     for folder, _ in parts:
         name = folder.relative_to(ROOT)
         print(f"with {name}: mkdir -p {THERE}/parts && cp {name}/* {THERE}/parts/")
-    print(f"\nthen, with none of them: bash benchmarks/offline/run.sh {THERE} {len(parts)} $OUT")
+    print()
+    for what in ("turns", "players"):
+        print(f"then, with none of them: bash benchmarks/offline/run.sh {THERE} {len(parts)} OUT {what}")
 
 
 def needs(have: set[str]) -> set[str]:

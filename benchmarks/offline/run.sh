@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # On a machine that reaches no network: puts together what prepare.py packed, and measures turns there.
 #
-#   bash benchmarks/offline/run.sh FOLDER N_PARTS OUT
+#   bash benchmarks/offline/run.sh FOLDER N_PARTS OUT [turns|players]
 #
-# FOLDER/parts holds the N_PARTS pieces. Needs a Python with PyTorch, transformers and sentence-transformers. Run again, it
-# measures at once. TURNS (48), PLAYERS (1,8,16,32) and NPC_… settings are taken from the environment.
+# FOLDER/parts holds the N_PARTS pieces. Needs a Python with PyTorch, transformers and sentence-transformers. The second
+# run measures at once. `turns` is one player, about 5 s for each of TURNS (24) under each of three settings; `players`
+# is PLAYERS (8,16,32) at once, about a minute each. NPC_… settings are taken from the environment.
 set -euo pipefail
-there=$1 n_parts=$2 out=$3
+there=$1 n_parts=$2 out=$3 what=${4:-turns players}
 repository=$(cd "$(dirname "$0")/../.." && pwd)
 mkdir -p "$out"
 
@@ -33,48 +34,48 @@ export PYTHONPATH=$code:$there/site${PYTHONPATH:+:$PYTHONPATH}
 export NPC_MODELS_DIR=$there/models NPC_HOME=$there/home PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1
 npc() { python3 -c 'from npc.cli import main; main()' "$@"; }
 
-if [ ! -f "$there/models/npc-135m/model.safetensors" ]; then
-  echo "== language model: $(date +%T)"
-  python3 - "$there/models" <<'PYTHON'
+echo "== language model: $(date +%T)"
+python3 - "$there/models" <<'PYTHON'
 import sys
 from pathlib import Path
 
-from npc.models.adapter import merge
+from npc.models import ModelStore
 from npc.models.catalog import catalog
 from npc.models.gguf import convert
 
-models, model = Path(sys.argv[1]), catalog()["npc-135m"]
-base = models / model.base
-base.mkdir(exist_ok=True)
-convert(next((models / "smollm2-135m-instruct-gguf").glob("*.gguf")), base, lambda n_bytes: None)
-import npc.models
-
-merge(base, Path(npc.models.__file__).parent / model.adapter, models / "npc-135m")
+models, name = Path(sys.argv[1]), "npc-135m"
+base = models / catalog()[name].base
+if not (base / "model.safetensors").is_file():
+    base.mkdir(exist_ok=True)
+    convert(next((models / "smollm2-135m-instruct-gguf").glob("*.gguf")), base, lambda n_bytes: None)
+print(ModelStore(models_dir=models).ensure(name))
 PYTHON
-fi
-
-if python3 -c 'import sys, torch; from npc.config import LanguageModelSettings as Settings
-sys.exit(not ("device" in Settings.model_fields and torch.cuda.is_available()))'; then
-  export NPC_LLM__DEVICE=${NPC_LLM__DEVICE:-cuda}
-fi
+device=$(python3 -c 'from npc.config import load_settings
+from npc.llm.embedded import choose_device
+print(choose_device(load_settings().llm))')
 recordings=()
 if [ -d "$there/recordings" ]; then recordings=(--recordings "$there/recordings"); fi
 
-echo "== one player: $(date +%T), $(nproc) cores, language model on ${NPC_LLM__DEVICE:-cpu}"
-npc profile turns --turns "${TURNS:-48}" --eagerness 0.75 "${recordings[@]}" --json > "$out/turns.json" 2> "$out/turns.log" ||
-  { tail -n 40 "$out/turns.log"; exit 1; }
-echo "== ${PLAYERS:-1,8,16,32} players: $(date +%T)"
-npc profile turns --turns "${TURNS:-48}" --players "${PLAYERS:-1,8,16,32}" "${recordings[@]}" --json \
-  > "$out/players.json" 2> "$out/players.log" || { tail -n 40 "$out/players.log"; exit 1; }
+measure() { # the file's name, and the command's options
+  echo "== $1: $(date +%T), $(nproc) cores, language model on $device"
+  npc profile turns "${@:2}" "${recordings[@]}" --json > "$out/$1.json" 2> "$out/$1.log" ||
+    { tail -n 40 "$out/$1.log"; exit 1; }
+}
+if [[ $what == *turns* ]]; then measure turns --turns "${TURNS:-24}" --eagerness 0.75; fi
+if [[ $what == *players* ]]; then measure players --turns "${TURNS:-24}" --players "${PLAYERS:-8,16,32}"; fi
 python3 - "$out" <<'PYTHON'
 import json
 import sys
 from pathlib import Path
 
 out = Path(sys.argv[1])
-turns = json.loads((out / "turns.json").read_text())["settings"]
-players = {f"{n} players": each for n, each in json.loads((out / "players.json").read_text())["players"].items()}
-for name, each in (turns | players).items():
+measured = {}
+if (out / "turns.json").is_file():
+    measured |= json.loads((out / "turns.json").read_text())["settings"]
+if (out / "players.json").is_file():
+    players = json.loads((out / "players.json").read_text())["players"]
+    measured |= {f"{n} players": each for n, each in players.items()}
+for name, each in measured.items():
     voiced = each["voice_to_voice_ms"] or {}
     print(f"{name:22} {each['n_turns']:4} turns  p50 {voiced.get('p50')}  p95 {voiced.get('p95')}  cut off "
           f"{each['cut_off_percent']} %  missed {each['n_missed']}  errors {each['errors']}")

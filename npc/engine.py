@@ -119,7 +119,7 @@ async def _voice_activity(models: ModelStore, settings: Settings, resources: Asy
 
 
 def _cleaning(settings: Settings, resources: AsyncExitStack) -> Thought:
-    """A frame takes 0.8 ms while a reply plays: nothing to a few players, a third of the event loop's time to 32."""
+    """A frame takes 0.8 ms while a reply plays: nothing to a few players, a quarter of the event loop's time to 32."""
     if settings.recognition.voice_activity_workers == 1:
         return Inline()
     worker = Worker("cleaning", settings.recognition.voice_activity_workers)

@@ -214,13 +214,14 @@ class EchoGuard:
     def _take(self, first_sample: int) -> Samples:
         """What is played during the frame at `first_sample`; forgets what was played before."""
         lo = first_sample - self._first
-        block = self._played[max(lo, 0) : max(lo + FRAME_SAMPLES, 0)]
-        block = np.pad(block, (min(max(-lo, 0), FRAME_SAMPLES), 0))[:FRAME_SAMPLES]
-        block = np.pad(block, (0, FRAME_SAMPLES - len(block)))
+        block = np.zeros(FRAME_SAMPLES, np.float32)
+        start, end = max(lo, 0), min(lo + FRAME_SAMPLES, len(self._played))
+        if start < end:
+            block[start - lo : end - lo] = self._played[start:end]
         if lo > 0:
             self._played = self._played[lo:]
             self._first += lo
-        return block.astype(np.float32)
+        return block
 
 
 _SPREAD = np.full(SPREAD_BINS, 1 / SPREAD_BINS)

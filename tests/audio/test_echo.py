@@ -143,6 +143,17 @@ async def test_frames_are_cleaned_alike_on_another_thread_while_the_reply_goes_o
     assert all(np.array_equal(a.samples, b.samples) and a.own == b.own for a, b in zip(expected, cleaned, strict=True))
 
 
+@pytest.mark.parametrize("at", [-5000, -700, -512, -100, 0, 100, 512, 1000])
+def test_a_frame_hears_what_is_played_while_it_is_recorded_and_silence_around_it(at: int) -> None:
+    played = hiss(700)
+    guard = EchoGuard()
+    guard.play(played, 16_000, 4096 + at)
+    heard = guard._take(4096)
+    line = np.zeros(16384, np.float32)
+    line[4096 + at + 3000 : 4096 + at + 3700] = played
+    assert np.array_equal(heard, line[7096 : 7096 + FRAME_SAMPLES])
+
+
 def test_stereo_is_refused() -> None:
     with pytest.raises(InputError, match=r"takes \[n\]"):
         EchoGuard().play(np.zeros((10, 2), np.float32), 16_000, 0)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from npc.cores import one_in
 from npc.errors import ConfigError
 from npc.explain import explain
 
@@ -38,8 +39,9 @@ class TurnTaking(_Section):
     """Judge a pause by how the voice sounds, too, and not by the words alone: a model more, on a thread of its own."""
     speculates: bool = True
     """Begin the reply at a pause, before the turn is surely over; else only recognition is begun."""
-    speculates_beside: Positive = 2
-    """Nor is more begun while so many replies, to whomever, are due and still being made. Two suits two cores."""
+    speculates_beside: Positive = Field(default_factory=lambda: max(2, one_in(2)))
+    """Nor is more begun while so many replies, to whomever, are due and still being made. Two suits two cores; by
+    default it is one for every two of them, and no less than two."""
     eagerness: Annotated[float, Field(ge=0, le=1)] = 0.5
     """How soon a pause is taken for the end of the turn: 0 lets people think, 1 risks to cut them off."""
     min_endpoint_ms: Positive = 80
@@ -59,8 +61,14 @@ class Recognition(_Section):
     model: str = "whisper-tiny.en"
     language: str = "en"
     """A code such as `de` for a multilingual model, or `auto` to detect it in every utterance."""
+    n_workers: Positive = Field(default_factory=lambda: one_in(3))
+    """Utterances that are heard at a time, on threads that share the weights: by default one for every three cores."""
     n_threads: Positive = 1
-    """An utterance is too little work to share: on 2 cores one thread was quicker, and left the other core free."""
+    """Of each worker. An utterance is too little work to share: on 2 cores one thread was quicker, and left the other
+    core free."""
+    voice_activity_workers: Positive = Field(default_factory=lambda: one_in(8))
+    """Microphones that are listened to at a time, by default one for every eight cores. With more than one, echo is
+    taken out on other threads than the event loop's, too."""
     partial_every_ms: Positive = 400
     """How often the transcript is renewed while the player speaks."""
 
@@ -77,6 +85,8 @@ class Knowledge(_Section):
     """Passages that score less than this share of the best one's score are not used."""
     context_weight: Annotated[float, Field(ge=0, le=1)] = 0.8
     """What a match of the question together with the player's previous one counts."""
+    n_workers: Positive = Field(default_factory=lambda: one_in(4))
+    """Batches of texts that are embedded at a time, with shared weights: by default one for every four cores."""
 
 
 class LanguageModelSettings(_Section):
@@ -114,7 +124,10 @@ class Speaking(_Section):
     engine: Literal["hibari", "coqui"] = "hibari"
     model: str = ""
     """For coqui: a model name of its catalog, or a folder."""
+    n_workers: Positive = Field(default_factory=lambda: one_in(8))
+    """For hibari: clauses that are spoken at a time, by default one for every eight cores."""
     n_threads: Positive = 1
+    """Of each worker."""
 
 
 class Server(_Section):

@@ -16,7 +16,7 @@ from npc.config import TurnTaking
 from npc.errors import InputError
 from npc.events import AudioInput, ReplyEnded, ReplyHushed, ReplyResumed, ServerEvent
 from npc.frames import AudioFrame, from_pcm
-from npc.stages import VoiceActivityStream
+from npc.stages import Inline, Thought, VoiceActivityStream
 from npc.turn import HEARING_RATE_HZ, Samples
 from npc.turntaking import DetectorEvent, Patience, TurnDetector
 
@@ -37,8 +37,9 @@ class Ear:
         opened_ms: float,
         patience: Patience | None = None,
         reply_rate_hz: int = HEARING_RATE_HZ,
+        cleaning: Thought | None = None,
     ) -> None:
-        """`reply_rate_hz` is the rate of the audio that `notice` is told of."""
+        """`reply_rate_hz` is the rate of the audio that `notice` is told of; `cleaning` is where echo is taken out."""
         self.detector = TurnDetector(settings, patience)
         self._audio = audio
         self._vad = vad
@@ -47,6 +48,7 @@ class Ear:
         self._framer = Framer(FRAME_SAMPLES)
         self._echo = EchoGuard() if settings.removes_echo else None
         self._reply_rate_hz = reply_rate_hz
+        self._cleaning = cleaning or Inline()
         self._recording = Recording()
         self._is_keeping = False
         self._arrivals = deque([(0, opened_ms)], maxlen=MAX_ARRIVALS)  # (end sample, ms), in order
@@ -72,7 +74,7 @@ class Ear:
         frames = self._framer.push(heard)
         self._arrivals.append((self._framer.n_samples, arrival_ms))
         for frame in frames:
-            cleaned = _as_it_is(frame) if self._echo is None else self._echo.clean(frame.samples, frame.first_sample)
+            cleaned = await self._clean(frame)
             self._recording.append(cleaned.samples)
             probability = await self._vad.push(cleaned.samples)
             is_player = cleaned.is_own or self.has_floor
@@ -122,6 +124,14 @@ class Ear:
             later_end, later_ms = end, arrival_ms
         return later_ms - max(later_end - sample, 0) / _PER_MS
 
+    async def _clean(self, frame: Frame) -> Cleaned:
+        echo = self._echo
+        if echo is None:
+            return Cleaned(frame.samples, 1.0)
+        if not echo.is_at_work:
+            return echo.clean(frame.samples, frame.first_sample)
+        return await self._cleaning.run(lambda: echo.clean(frame.samples, frame.first_sample))
+
     def _reopen(self, missing_ms: float, now_ms: float) -> None:
         """The microphone was shut for so long, until now."""
         if self._echo is not None:
@@ -136,7 +146,3 @@ class Ear:
         """
         recent = (end - at_ms * _PER_MS for end, at_ms in self._arrivals if at_ms > self._arrivals[-1][1] - RECENT_MS)
         return int(max(recent) + now_ms * _PER_MS)
-
-
-def _as_it_is(frame: Frame) -> Cleaned:
-    return Cleaned(frame.samples, 1.0)

@@ -35,7 +35,13 @@ class Listener:
         tasks: asyncio.TaskGroup,
     ) -> None:
         self.ear = Ear(
-            audio, stages.voice_activity.open(), settings, opened_ms, self._patience, stages.synthesiser.rate_hz
+            audio,
+            stages.voice_activity.open(),
+            settings,
+            opened_ms,
+            self._patience,
+            stages.synthesiser.rate_hz,
+            stages.cleaning,
         )
         self.start_sample = 0
         """Where the utterance begins that is going on, or was last."""

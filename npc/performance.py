@@ -61,12 +61,15 @@ class Performance:
         trace = self.reply.trace
         now_ms = trace.now_ms()
         heard_ms, ready_ms = trace.end_of("asr"), trace.end_of("tts") or now_ms
-        saved_ms = ready_ms - heard_ms if self.reply.is_eager and heard_ms is not None else 0.0
+        is_hit = self.reply.went_ahead
+        saved_ms = ready_ms - heard_ms if is_hit and heard_ms is not None else 0.0
         self._speculation = Speculation(
             n_thrown_away=len(thrown_away),
             n_tokens_thrown_away=sum(reply.n_pieces for reply in thrown_away),
             audio_ms_thrown_away=round(sum(reply.timeline.duration_ms for reply in thrown_away)),
             saved_ms=round(max(0.0, saved_ms), 1),
+            n_begun=is_hit + sum(reply.went_ahead for reply in thrown_away),
+            is_hit=is_hit,
         )
 
     async def wait_until_committed(self) -> None:

@@ -76,6 +76,11 @@ class Reply:
         """How much was written: pieces of text, a token each or a few."""
         return self._writer.n_pieces
 
+    @property
+    def went_ahead(self) -> bool:
+        """It has got further than recognition, and did not have to wait for the end of the turn there."""
+        return self.is_eager and self.trace.end_of("asr") is not None
+
     def commit(self) -> None:
         """The turn is over: what is ready leaves now, the rest as it comes."""
         if not self._is_made:

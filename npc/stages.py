@@ -115,3 +115,5 @@ class Stages:
     end_of_turn: EndOfTurn | None = None
     thought: Thought = field(default_factory=Inline)
     demand: Demand = field(default_factory=Demand)
+    cleaning: Thought = field(default_factory=Inline)
+    """Where microphones are rid of echo."""

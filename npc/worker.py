@@ -1,9 +1,10 @@
-"""One thread that owns one model.
+"""The threads that own one model: one, or several where the model can be shared.
 
 The event loop never runs a model: stages hand their work to a `Worker`. Jobs
 with a lower `priority` number run first, equal ones in order; a job whose
 awaiter was cancelled before it began is dropped. A running job is not
-interrupted, so jobs are short (one frame, one clause, one step).
+interrupted, so jobs are short (one frame, one clause, one step). With several
+threads, jobs of one caller stay in order if each is awaited before the next.
 """
 
 import asyncio
@@ -21,18 +22,20 @@ URGENT, NORMAL, IDLE = 0, 1, 2
 
 
 class Worker:
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, n_threads: int = 1) -> None:
+        """With more than one thread, jobs must be such that they may run at the same time."""
         self._jobs: queue.PriorityQueue[tuple[int, int, Callable[[], None] | None]] = queue.PriorityQueue()
         self._order = itertools.count()
-        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
-        self._thread.start()
+        self._threads = [threading.Thread(target=self._run, name=name, daemon=True) for _ in range(n_threads)]
+        for thread in self._threads:
+            thread.start()
 
     @property
     def n_waiting(self) -> int:
         return self._jobs.qsize()
 
     async def run(self, job: Callable[[], T], priority: int = NORMAL) -> T:
-        """Run `job` on this worker's thread and return what it returns, or raise what it raises."""
+        """Run `job` on a thread of this worker and return what it returns, or raise what it raises."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
 
@@ -61,12 +64,14 @@ class Worker:
         return await future
 
     def close(self) -> None:
-        """Let the queued jobs finish, then end the thread.
+        """Let the queued jobs finish, then end the threads.
 
         Without a time limit: a thread that is in a model's C++ when Python ends takes the process down with it.
         """
-        self._jobs.put((IDLE + 1, next(self._order), None))
-        self._thread.join()
+        for _ in self._threads:
+            self._jobs.put((IDLE + 1, next(self._order), None))
+        for thread in self._threads:
+            thread.join()
 
     def _run(self) -> None:
         while True:

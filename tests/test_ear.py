@@ -194,3 +194,33 @@ async def test_a_key_pressed_after_a_reply_that_was_heard_with_the_microphone_sh
         async for _ in ear.hear(to_pcm(loud(20)), 6020 + 20 * chunk):
             pass
     assert np.abs(ear.utterance(16_000)[-8000:] - 0.2).max() < 1e-3
+
+
+class Counted:
+    """Notes how often something is run."""
+
+    n_jobs = 0
+
+    async def run(self, job: Callable[[], Any]) -> Any:
+        self.n_jobs += 1
+        return job()
+
+
+@virtual_time
+async def test_echo_is_taken_out_where_it_is_told_and_only_while_something_is_heard() -> None:
+    cleaning = Counted()
+    ear = Ear(AudioInput(), ScriptedVoiceActivity(), SETTINGS, 0, cleaning=cleaning)
+    await listen(ear, quiet(2000))
+    before, cleaning.n_jobs = cleaning.n_jobs, 0
+    ear.notice(AudioFrame(REPLY, 1, 0, to_pcm(loud(320))), 2000)
+    async for _ in ear.hear(to_pcm(quiet(640)), 2640):
+        pass
+    while_playing, cleaning.n_jobs = cleaning.n_jobs, 0
+    async for _ in ear.hear(to_pcm(quiet(2000)), 4640):
+        pass
+    after = cleaning.n_jobs
+    async for _ in ear.hear(to_pcm(quiet(2000)), 6640):
+        pass
+    assert before <= 2
+    assert while_playing == 20
+    assert cleaning.n_jobs == after < 62

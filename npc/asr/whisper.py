@@ -84,7 +84,12 @@ class WhisperRecogniser:
             raise ModelError(f"{folder}: holds no model.bin; a CTranslate2 Whisper model is wanted")
         try:
             model = WhisperModel(
-                str(folder), device="cpu", compute_type="int8", cpu_threads=settings.n_threads, local_files_only=True
+                str(folder),
+                device="cpu",
+                compute_type="int8",
+                cpu_threads=settings.n_threads,
+                num_workers=settings.n_workers,  # they share the weights
+                local_files_only=True,
             )
         except (RuntimeError, ValueError) as error:
             raise ModelError(f"{folder}: cannot be loaded as a Whisper model ({error})") from error
@@ -94,7 +99,7 @@ class WhisperRecogniser:
                 f"recognition.language: '{settings.language}' is not known to {folder.name}; "
                 + ("it knows English only" if known == ["en"] else f"it knows {', '.join(known)}, or say 'auto'")
             )
-        return cls(model, settings.language, worker or Worker("asr"))
+        return cls(model, settings.language, worker or Worker("asr", settings.n_workers))
 
     async def transcribe(self, audio: Samples, *, is_final: bool) -> Transcript:
         audio_ms = len(audio) * 1e3 / HEARING_RATE_HZ

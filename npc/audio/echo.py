@@ -10,6 +10,7 @@ Enzner 2014): it learns fast from echo alone and by itself hardly at all while t
 speaks. About 0.8 ms a frame, none while nothing plays.
 """
 
+import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -67,15 +68,20 @@ class Cleaned:
 
 
 class EchoGuard:
-    """Of one microphone. Positions count the microphone's samples at 16 kHz."""
+    """Of one microphone. Positions count the microphone's samples at 16 kHz.
+
+    `clean` may run on another thread than the methods that tell what is played.
+    """
 
     def __init__(self) -> None:
         n_bins = FRAME_SAMPLES + 1
+        self._lock = threading.Lock()  # of what is played: the next five
         self._played = np.empty(0, np.float32)  # at 16 kHz
         self._first = 0  # the position of played[0]
         self._held: Samples | None = None  # what is played on later
         self._resampler: StreamResampler | None = None
         self._rate_hz = 0
+        self._n_astray = 0  # replies that came anew, since the last frame
         self._spectra = np.zeros((N_PARTS, n_bins), np.complex64)  # newest first
         self._last_block = np.zeros(FRAME_SAMPLES, np.float32)
         self._room: NDArray[np.complex64] = np.zeros((N_PARTS, n_bins), np.complex64)
@@ -85,6 +91,11 @@ class EchoGuard:
         self._noise = 1.0  # power of a frame
         self._shares: deque[tuple[float, float]] = deque(maxlen=OWN_FRAMES)  # own power, all power
         self._n_silent = N_PARTS  # frames since something was played
+
+    @property
+    def is_at_work(self) -> bool:
+        """Something is played, or still rings: to clean a frame takes a while."""
+        return len(self._played) > 0 or self._n_silent <= N_PARTS
 
     @property
     def end_sample(self) -> int:
@@ -97,42 +108,54 @@ class EchoGuard:
             raise InputError(f"audio of shape {audio.shape}; the echo guard takes [n]", "bad-audio")
         if not len(audio):
             return
-        is_behind_a_gap = self._held is None and at_sample > self.end_sample
-        if self._resampler is None or rate_hz != self._rate_hz or is_behind_a_gap:
-            self._resampler, self._rate_hz = StreamResampler(rate_hz, HEARING_RATE_HZ), rate_hz
-        heard = self._resampler.push(audio)
-        if self._held is not None:
-            self._held = np.concatenate((self._held, heard))
-        else:
-            self._append(heard, at_sample)
+        with self._lock:
+            is_behind_a_gap = self._held is None and at_sample > self.end_sample
+            if self._resampler is None or rate_hz != self._rate_hz or is_behind_a_gap:
+                self._resampler, self._rate_hz = StreamResampler(rate_hz, HEARING_RATE_HZ), rate_hz
+            heard = self._resampler.push(audio)
+            if self._held is not None:
+                self._held = np.concatenate((self._held, heard))
+            else:
+                self._append(heard, at_sample)
 
     def hold(self, at_sample: int) -> None:
         """Playback stands still from `at_sample` on, until `play_on` or `stop`."""
-        if self._held is None:
-            kept = max(at_sample - self._first, 0)
-            self._played, self._held = self._played[:kept], self._played[kept:]
+        with self._lock:
+            if self._held is None:
+                kept = max(at_sample - self._first, 0)
+                self._played, self._held = self._played[:kept], self._played[kept:]
 
     def play_on(self, at_sample: int) -> None:
         """What was held is played from `at_sample` on."""
-        if self._held is not None:
-            held, self._held = self._held, None
-            self._append(held, at_sample)
+        with self._lock:
+            if self._held is not None:
+                held, self._held = self._held, None
+                self._append(held, at_sample)
 
     def stop(self, at_sample: int) -> None:
         """What was to be played from `at_sample` on is not."""
-        self._played = self._played[: max(at_sample - self._first, 0)]
-        self._held = self._resampler = None
+        with self._lock:
+            self._played = self._played[: max(at_sample - self._first, 0)]
+            self._held = self._resampler = None
 
     def skip(self, n_samples: int) -> None:
-        """The microphone was shut for so long, while playback went on: its next frame hears what is played then."""
-        self._first -= n_samples
+        """The microphone was shut for so long, while playback went on: its next frame hears what is played then.
+
+        Not while a frame is being cleaned.
+        """
+        with self._lock:
+            self._first -= n_samples
+            self._n_astray += 1
         self._spectra[:] = 0
         self._last_block[:] = 0
-        self._forget_phase()
 
     def clean(self, frame: Samples, first_sample: int) -> Cleaned:
         """The next frame of the microphone, [512]; frames come in order, none is left out while something plays."""
-        block = self._take(first_sample)
+        with self._lock:
+            block = self._take(first_sample)
+            n_astray, self._n_astray = self._n_astray, 0
+        for _ in range(n_astray):
+            self._forget_phase()
         self._n_silent = 0 if block.any() else self._n_silent + 1
         if self._n_silent > N_PARTS:
             return Cleaned(frame, 1.0)
@@ -174,7 +197,7 @@ class EchoGuard:
 
     def _append(self, heard: Samples, at_sample: int) -> None:
         if at_sample > self.end_sample:
-            self._forget_phase()
+            self._n_astray += 1
         if not len(self._played):
             self._first = at_sample
         gap = max(at_sample - self.end_sample, 0)
@@ -191,13 +214,14 @@ class EchoGuard:
     def _take(self, first_sample: int) -> Samples:
         """What is played during the frame at `first_sample`; forgets what was played before."""
         lo = first_sample - self._first
-        block = self._played[max(lo, 0) : max(lo + FRAME_SAMPLES, 0)]
-        block = np.pad(block, (min(max(-lo, 0), FRAME_SAMPLES), 0))[:FRAME_SAMPLES]
-        block = np.pad(block, (0, FRAME_SAMPLES - len(block)))
+        block = np.zeros(FRAME_SAMPLES, np.float32)
+        start, end = max(lo, 0), min(lo + FRAME_SAMPLES, len(self._played))
+        if start < end:
+            block[start - lo : end - lo] = self._played[start:end]
         if lo > 0:
             self._played = self._played[lo:]
             self._first += lo
-        return block.astype(np.float32)
+        return block
 
 
 _SPREAD = np.full(SPREAD_BINS, 1 / SPREAD_BINS)

@@ -34,6 +34,12 @@ def turns(
     character: Annotated[str, typer.Option(help="Who is spoken to.")] = "smith",
     seed: Annotated[int, typer.Option(help="Of the order, and of where the pauses are, and how long.")] = 0,
     config: Annotated[Path | None, typer.Option(help="Settings file, instead of ./npc.toml.")] = None,
+    players: Annotated[
+        str, typer.Option(help="So many conversations at once, as set; several numbers, as in 1,2,4,8, make a table.")
+    ] = "",
+    hears_out: Annotated[
+        bool, typer.Option("--hears-out/--breaks-off", help="Whether --players listen to each reply to its end.")
+    ] = True,
     html: Annotated[Path | None, typer.Option(help="Write a page with the waterfall and the curve.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -41,9 +47,23 @@ def turns(
     from rich.console import Console
 
     from npc.cli.hosting import run
+    from npc.errors import ConfigError
 
     console = Console(stderr=True, highlight=False)
     points = EAGERNESS if eagerness is None else tuple(eagerness)
+    if players:
+        from npc.cli.profile_crowd import profile_crowd, read_counts
+
+        async def crowd() -> None:
+            counts = read_counts(players)
+            if html is not None:
+                raise ConfigError("--html draws one player's turns; leave it out with --players, or take --json")
+            await profile_crowd(
+                counts, turns, recordings, character, seed, config, console, hears_out=hears_out, as_json=as_json
+            )
+
+        run(crowd(), console)
+        return
     run(_profile(turns, recordings, points, character, seed, config, html, console, as_json), console)
 
 
@@ -147,7 +167,7 @@ def _table(summaries: Mapping[str, Mapping[str, Any]]) -> Any:  # a rich Table
             *(f"{voiced[p]:.0f}" if voiced else "–" for p in ("p50", "p95", "p99")),
             f"{summary['cut_off_percent']:.1f}",
             str(summary["n_missed"]),
-            f"{ahead['hit_percent']:.0f}" if ahead else "–",
+            f"{ahead['hit_percent']:.0f}" if ahead and ahead["hit_percent"] is not None else "–",
             f"{ahead['saved_ms']['p50']:.0f}" if ahead else "–",
             f"{ahead['tokens_thrown_away_per_turn']:.0f}" if ahead else "–",
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from npc.client import NpcConnection
 from npc.clock import Clock
-from npc.events import ReplyEnded, TranscriptEvent, TurnMetrics
+from npc.events import ErrorEvent, ReplyEnded, TranscriptEvent, TurnMetrics
 from npc.frames import AudioFrame, from_pcm
 from npc.profile.turns import PlayedTurn, audible_ms
 from npc.turn import HEARING_RATE_HZ, Samples
@@ -19,6 +19,8 @@ from npc.turntaking.material import SpokenTurn
 FRAME_MS = 20
 PATIENCE_MS = 5000
 """What comes later than this behind the player's last word is no answer."""
+OVER_S = 0.5
+"""How late the end of a reply may be told."""
 _PER_MS = HEARING_RATE_HZ // 1000
 
 
@@ -66,12 +68,15 @@ async def speaking(microphone: Microphone) -> AsyncIterator[None]:
         await asyncio.wait({task})
 
 
-async def play_turn(npc: NpcConnection, turn: SpokenTurn, noise_db: float, clock: Clock) -> PlayedTurn:
-    """Speak, and listen until the reply is here; then break its playback off, to save the time."""
+async def play_turn(
+    npc: NpcConnection, turn: SpokenTurn, noise_db: float, clock: Clock, *, hears_out: bool = False
+) -> PlayedTurn:
+    """Speak, and listen until the reply is here; then hear it out, or break its playback off, to save the time."""
     microphone = Microphone(npc, turn.audio, clock)
     end_ms = microphone.heard_at_ms(turn.end_sample)
     arrivals: dict[int, list[tuple[float, Samples]]] = {}
     metrics: dict[int, TurnMetrics] = {}
+    errors: list[str] = []
     is_cut_off = False
     transcript = ""
     answer = -1
@@ -90,13 +95,28 @@ async def play_turn(npc: NpcConnection, turn: SpokenTurn, noise_db: float, clock
                             metrics[number] = event
                             if now_ms > end_ms:
                                 break
+                        case ErrorEvent(code=code):
+                            errors.append(code)
                         case _:
                             pass
         except TimeoutError:
             pass
-        await _hush(npc)
+        if hears_out and answer in arrivals:
+            n_samples = sum(len(part) for _, part in arrivals[answer])
+            left_ms = arrivals[answer][0][0] + n_samples * 1000 / npc.ready.rate_hz - clock.now_ms()
+            await _until_over(npc, max(left_ms, 0) / 1000 + OVER_S)
+        else:
+            await npc.interrupt()
+            await _until_over(npc, OVER_S)
     played = PlayedTurn(
-        turn.group, noise_db, turn.script.words, len(turn.pauses), is_cut_off, transcript, metrics=metrics.get(answer)
+        turn.group,
+        noise_db,
+        turn.script.words,
+        len(turn.pauses),
+        is_cut_off,
+        transcript,
+        metrics=metrics.get(answer),
+        errors=tuple(errors),
     )
     heard = arrivals.get(answer, [])
     first_ms = audible_ms(heard, npc.ready.rate_hz)
@@ -105,10 +125,9 @@ async def play_turn(npc: NpcConnection, turn: SpokenTurn, noise_db: float, clock
     return replace(played, arrived_ms=heard[0][0] - end_ms, voice_to_voice_ms=first_ms - end_ms)
 
 
-async def _hush(npc: NpcConnection) -> None:
-    await npc.interrupt()
+async def _until_over(npc: NpcConnection, patience_s: float) -> None:
     try:
-        async with asyncio.timeout(0.5):
+        async with asyncio.timeout(patience_s):
             async for event in npc:
                 if isinstance(event, ReplyEnded):
                     return

@@ -72,6 +72,10 @@ class Speculation(Event):
     n_tokens_thrown_away: int
     audio_ms_thrown_away: int
     saved_ms: float = Field(description="Work on this reply, after recognition, that was done before the turn was over")
+    n_begun: int = Field(
+        default=0, description="Replies that went further than recognition before the turn was over, in vain or not"
+    )
+    is_hit: bool = Field(default=False, description="The reply that was given is one of them")
 
 
 class TurnMetrics(Event):

@@ -5,6 +5,7 @@ reply that can be heard. A turn is cut off when any of the reply arrived before 
 sample, and missed when none came behind it.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -35,6 +36,8 @@ class PlayedTurn:
     """From the last sample that was spoken until the first of the reply's audio was there."""
     voice_to_voice_ms: float | None = None
     metrics: TurnMetrics | None = None
+    errors: tuple[str, ...] = ()
+    """The codes of what the server could not do."""
 
     @property
     def is_missed(self) -> bool:
@@ -74,6 +77,7 @@ def summarise_turns(turns: Sequence[PlayedTurn]) -> dict[str, Any]:  # JSON
         "n_cut_off": n_cut_off,
         "cut_off_percent": round(100 * n_cut_off / len(turns), 1) if turns else None,
         "n_missed": sum(turn.is_missed for turn in turns),
+        "errors": dict(Counter(code for turn in turns for code in turn.errors)),
         "silence_before_voice_ms": percentiles(silent) if silent else None,
         "speculation": _speculation([turn.metrics for turn in answered if turn.metrics is not None]),
         "turns": [_told(turn) for turn in turns],
@@ -116,14 +120,16 @@ _MAKING: Final = ("asr", "retrieve", "prefill", "first_token", "first_clause", "
 
 
 def _speculation(metrics: Sequence[TurnMetrics]) -> dict[str, Any] | None:  # JSON
+    """`turns_percent` of the turns were speculated on; `hit_percent` of the replies begun ahead were given."""
     told = [each.speculation for each in metrics if each.speculation is not None]
     if not told:
         return None
-    thrown_away = sum(each.n_thrown_away for each in told)
+    n_begun, n_hits = sum(each.n_begun for each in told), sum(each.is_hit for each in told)
     return {
-        "n_hits": len(told),
-        "n_misses": thrown_away,
-        "hit_percent": round(100 * len(told) / (len(told) + thrown_away), 1),
+        "turns_percent": round(100 * sum(each.n_begun > 0 for each in told) / len(told), 1),
+        "n_hits": n_hits,
+        "n_misses": n_begun - n_hits,
+        "hit_percent": round(100 * n_hits / n_begun, 1) if n_begun else None,
         "saved_ms": percentiles([each.saved_ms for each in told]),
         "tokens_thrown_away_per_turn": round(sum(each.n_tokens_thrown_away for each in told) / len(told), 1),
         "audio_ms_thrown_away_per_turn": round(sum(each.audio_ms_thrown_away for each in told) / len(told)),

@@ -5,6 +5,7 @@ durations are a tensor inside the model's graph; here it becomes an output.
 """
 
 import json
+import threading
 import zlib
 from collections.abc import AsyncGenerator, Mapping
 from pathlib import Path
@@ -34,15 +35,16 @@ _MAX_CHARS = 160
 
 
 class HibariSynthesiser:
-    """One model for all sessions; a worker thread owns it."""
+    """One model for all sessions, on threads of its own: clauses of several players are spoken at the same time."""
 
     rate_hz = RATE_HZ
     voices: Mapping[str, str] = VOICES
 
-    def __init__(self, session: onnxruntime.InferenceSession, reader: Reader) -> None:
+    def __init__(self, session: onnxruntime.InferenceSession, reader: Reader, n_workers: int = 1) -> None:
         self._session = session
         self._reader = reader
-        self._worker = Worker("tts")
+        self._reading = threading.Lock()
+        self._worker = Worker("tts", n_workers)
 
     @classmethod
     def load(cls, settings: Speaking) -> "HibariSynthesiser":
@@ -61,7 +63,7 @@ class HibariSynthesiser:
             raise ModelError(
                 f"{assets}: hibari's model cannot be loaded ({error}); reinstall hibari-tts 0.2.1"
             ) from error
-        return cls(session, Reader(G2P(), normalize, alphabet))
+        return cls(session, Reader(G2P(), normalize, alphabet), settings.n_workers)
 
     async def speak(self, text: str, voice: Voice) -> AsyncGenerator[Speech, None]:
         """Speak `text`, in parts where it is long. Raises ConfigError for a voice that does not exist."""
@@ -81,7 +83,8 @@ class HibariSynthesiser:
 
     def _speak(self, text: str, timbre: Timbre) -> Speech | None:
         words = sayable_words(text)
-        reading = self._reader.read(words) if words else None
+        with self._reading:  # the reader is for one at a time; onnxruntime's session for any number
+            reading = self._reader.read(words) if words else None
         if reading is None or reading.is_silent:
             return None
         frames, durations = self._run(reading, timbre.speed)

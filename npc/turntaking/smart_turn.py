@@ -34,7 +34,7 @@ class SmartTurn:
         self._worker = worker
 
     @classmethod
-    def load(cls, folder: Path, worker: Worker | None = None, n_threads: int = 1) -> "SmartTurn":
+    def load(cls, folder: Path, worker: Worker | None = None, n_threads: int = 1, n_workers: int = 1) -> "SmartTurn":
         """From the folder of the model `smart-turn-v3`; raises ModelError when it holds none."""
         import onnxruntime
         from faster_whisper.feature_extractor import FeatureExtractor
@@ -49,7 +49,7 @@ class SmartTurn:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own exceptions share no public base
             raise ModelError(f"{path}: is no end-of-turn model ({error})") from error
-        return cls(session, FeatureExtractor(chunk_length=WINDOW_S), worker or Worker("smart-turn"))
+        return cls(session, FeatureExtractor(chunk_length=WINDOW_S), worker or Worker("smart-turn", n_workers))
 
     async def probability(self, audio: Samples) -> float:
         """That the turn is complete, 0 to 1, from all that the player said, [n] at 16 kHz."""

@@ -32,8 +32,11 @@ class SileroVoiceActivity:
         self._worker = worker
 
     @classmethod
-    def load(cls, folder: Path, worker: Worker | None = None) -> "SileroVoiceActivity":
-        """From the folder of the model `silero-vad`; raises ModelError when it holds none."""
+    def load(cls, folder: Path, worker: Worker | None = None, n_workers: int = 1) -> "SileroVoiceActivity":
+        """From the folder of the model `silero-vad`; raises ModelError when it holds none.
+
+        `n_workers` microphones are listened to at a time, where no `worker` is given.
+        """
         import onnxruntime
 
         path = next((folder / name for name in _VARIANTS if (folder / name).is_file()), None)
@@ -45,7 +48,7 @@ class SileroVoiceActivity:
             session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own exceptions share no public base
             raise ModelError(f"{path}: is no voice activity model ({error})") from error
-        return cls(session, worker or Worker("vad"))
+        return cls(session, worker or Worker("vad", n_workers))
 
     def open(self) -> "SileroStream":
         return SileroStream(self._session, self._worker)

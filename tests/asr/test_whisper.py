@@ -216,3 +216,18 @@ def test_a_folder_without_a_model_and_one_with_a_broken_model_are_refused(tmp_pa
     (tmp_path / "model.bin").write_bytes(b"no model")
     with pytest.raises(ModelError, match="cannot be loaded"):
         WhisperRecogniser.load(tmp_path, Recognition())
+
+
+async def test_several_workers_hear_the_same_as_one_and_each_caller_gets_its_own(
+    recogniser: WhisperRecogniser, folder: Path
+) -> None:
+    clips = [spoken(f"Please bring me {number} apples from the market.") for number in ("two", "seven", "eleven")]
+    alone = [await recogniser.transcribe(clip, is_final=True) for clip in clips]
+    shared = WhisperRecogniser.load(folder, Recognition(n_workers=3))
+    try:
+        together = await asyncio.gather(*(shared.transcribe(clip, is_final=True) for clip in clips * 3))
+        partial = await asyncio.gather(*(shared.transcribe(clip, is_final=False) for clip in clips))
+    finally:
+        shared.close()
+    assert together == alone * 3
+    assert [each.text for each in partial] == [each.text for each in alone]

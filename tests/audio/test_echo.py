@@ -16,6 +16,7 @@ from npc.models import ModelStore
 from npc.tts.hibari import HibariSynthesiser
 from npc.turn import Samples, Voice
 from npc.turntaking.vad import SileroVoiceActivity
+from npc.worker import Worker
 
 REPLY_HZ = 24_000
 NOISE = 1e-3
@@ -118,6 +119,39 @@ def test_a_reply_that_comes_after_a_gap_is_expected_where_it_plays() -> None:
     assert guard.end_sample == 96_000
     guard.play(hiss(16_000), 16_000, 90_000)  # sent ahead of time: heard behind what was sent before
     assert guard.end_sample == 112_000
+
+
+async def test_frames_are_cleaned_alike_on_another_thread_while_the_reply_goes_on_arriving() -> None:
+    played = hiss(64 * FRAME_SAMPLES)
+    microphone = np.concatenate((np.zeros(400, np.float32), 0.3 * played))[: len(played)]
+    parts = np.split(played, 16)
+    alone, shared, worker = EchoGuard(), EchoGuard(), Worker("cleaning", 2)
+    for part in parts:
+        alone.play(part, 16_000, 0)
+    expected = clean_all(alone, microphone)
+    shared.play(parts[0], 16_000, 0)
+    cleaned = []
+    for i, frame in enumerate(frames(microphone)):
+        job = asyncio.create_task(
+            worker.run(lambda frame=frame, i=i: shared.clean(frame, i * FRAME_SAMPLES))  # type: ignore[misc]
+        )
+        await asyncio.sleep(0)
+        if i % 4 == 0 and i // 4 + 1 < len(parts):
+            shared.play(parts[i // 4 + 1], 16_000, 0)
+        cleaned.append(await job)
+    worker.close()
+    assert all(np.array_equal(a.samples, b.samples) and a.own == b.own for a, b in zip(expected, cleaned, strict=True))
+
+
+@pytest.mark.parametrize("at", [-5000, -700, -512, -100, 0, 100, 512, 1000])
+def test_a_frame_hears_what_is_played_while_it_is_recorded_and_silence_around_it(at: int) -> None:
+    played = hiss(700)
+    guard = EchoGuard()
+    guard.play(played, 16_000, 4096 + at)
+    heard = guard._take(4096)
+    line = np.zeros(16384, np.float32)
+    line[4096 + at + 3000 : 4096 + at + 3700] = played
+    assert np.array_equal(heard, line[7096 : 7096 + FRAME_SAMPLES])
 
 
 def test_stereo_is_refused() -> None:

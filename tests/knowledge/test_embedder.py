@@ -134,3 +134,41 @@ async def test_a_text_gets_the_same_vector_alone_and_in_a_batch(models: ModelSto
         np.testing.assert_allclose(together, alone, atol=1e-5)
     finally:
         embedder.close()
+
+
+async def test_who_waits_while_another_worker_has_taken_the_question_gets_its_answer() -> None:
+    gate, n_running = threading.Event(), threading.Semaphore(0)
+
+    def encode(texts: list[str]) -> Any:
+        n_running.release()
+        gate.wait(10)
+        return np.array([[len(text), 1] for text in texts], np.float32)
+
+    embedder = Embedder("counting", 2, encode, encode)
+    try:
+        held = []
+        for text in ("a", "bb"):
+            held.append(asyncio.create_task(embedder.embed([text])))
+            await asyncio.to_thread(n_running.acquire, timeout=10)
+        waiting = [asyncio.create_task(embedder.embed(["c" * n])) for n in range(3, 9)]
+        await _until_waiting(embedder, len(waiting))
+        gate.set()
+        vectors = await asyncio.gather(*held, *waiting)
+    finally:
+        embedder.close()
+    assert [vector[0, 0] for vector in vectors] == list(range(1, 9))
+
+
+@pytest.mark.real
+async def test_several_workers_share_the_weights_and_find_the_same(models: ModelStore) -> None:
+    folder = models.ensure("all-minilm-l6-v2")
+    one, several = Embedder.load(folder), Embedder.load(folder, n_workers=3)
+    texts = [f"Where do I find the {thing}?" for thing in ("well", "old mill", "king's sword", "road", "inn", "forge")]
+    try:
+        alone = [await one.embed([text]) for text in texts]
+        together = await asyncio.gather(*(several.embed([text]) for text in texts * 4))
+    finally:
+        one.close()
+        several.close()
+    for vectors, expected in zip(together, alone * 4, strict=True):
+        assert np.abs(vectors - expected).max() < 1e-5

@@ -18,7 +18,12 @@ def metrics(endpoint_ms: float, tts_ms: float, n_thrown_away: int = 0) -> TurnMe
         voice_to_voice_ms=max(endpoint_ms, tts_ms),
         spans=tuple(SpanReport(name=name, start_ms=a, end_ms=b) for name, (a, b) in spans.items()),
         speculation=Speculation(
-            n_thrown_away=n_thrown_away, n_tokens_thrown_away=8, audio_ms_thrown_away=0, saved_ms=100.0
+            n_thrown_away=n_thrown_away,
+            n_tokens_thrown_away=8,
+            audio_ms_thrown_away=0,
+            saved_ms=100.0,
+            n_begun=n_thrown_away + 1,
+            is_hit=True,
         ),
     )
 
@@ -71,6 +76,19 @@ def test_replies_begun_in_vain_are_misses() -> None:
     assert summary["speculation"]["n_misses"] == 2
     assert summary["speculation"]["hit_percent"] == 50.0
     assert summary["speculation"]["tokens_thrown_away_per_turn"] == 8
+
+
+def test_turns_that_speculation_gave_way_in_are_neither_hits_nor_misses() -> None:
+    gave_way = Speculation(n_thrown_away=1, n_tokens_thrown_away=0, audio_ms_thrown_away=0, saved_ms=0.0)
+    alone = answered(500, metrics(300, 350).model_copy(update={"speculation": gave_way}))
+    ahead = summarise_turns([answered(400, metrics(300, 350)), alone])["speculation"]
+    assert (ahead["turns_percent"], ahead["n_hits"], ahead["n_misses"], ahead["hit_percent"]) == (50.0, 1, 0, 100.0)
+    assert summarise_turns([alone])["speculation"]["hit_percent"] is None
+
+
+def test_what_the_server_could_not_do_is_counted_by_its_code() -> None:
+    refused = PlayedTurn("people", -60.0, "Yes.", 0, errors=("overloaded",))
+    assert summarise_turns([refused, MISSED, refused])["errors"] == {"overloaded": 2}
 
 
 def test_the_median_turn_is_one_that_tells_where_its_time_went() -> None:

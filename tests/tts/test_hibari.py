@@ -256,3 +256,16 @@ def test_a_graph_gets_one_more_output() -> None:
     more = onnxruntime.InferenceSession(with_output(graph, "/Clip_output_0"))
     names = [output.name for output in plain.get_outputs()]
     assert [output.name for output in more.get_outputs()] == [*names, "/Clip_output_0"]
+
+
+async def test_several_workers_say_the_same_as_one(synthesiser: HibariSynthesiser) -> None:
+    texts = [*HARD, *(f"There were {n} wolves, and xyzzq was the last of them." for n in range(8))]
+    alone = [await spoken(synthesiser, text) for text in texts]
+    shared = HibariSynthesiser.load(Speaking(n_workers=3))
+    try:
+        together = await asyncio.gather(*(spoken(shared, text) for text in texts))
+    finally:
+        shared.close()
+    for one, other in zip(alone, together, strict=True):
+        assert [part.words for part in one] == [part.words for part in other]
+        assert all(np.array_equal(a.audio, b.audio) for a, b in zip(one, other, strict=True))

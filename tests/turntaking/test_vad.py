@@ -96,3 +96,15 @@ async def test_a_reset_stream_is_as_good_as_new(vad: SileroVoiceActivity) -> Non
 async def test_a_frame_of_another_length_is_refused(vad: SileroVoiceActivity) -> None:
     with pytest.raises(InputError, match=r"\[512\]"):
         await vad.open().push(np.zeros(480, np.float32))
+
+
+async def test_several_workers_hear_each_microphone_as_one_would(vad: SileroVoiceActivity, models: ModelStore) -> None:
+    chance = np.random.default_rng(5)
+    microphones = [(chance.standard_normal(16_000) * level).astype(np.float32) for level in (0.001, 0.05, 0.3)]
+    alone = [await probabilities(vad.open(), audio) for audio in microphones]
+    shared = SileroVoiceActivity.load(models.ensure("silero-vad"), n_workers=3)
+    try:
+        together = await asyncio.gather(*(probabilities(shared.open(), audio) for audio in microphones))
+    finally:
+        shared.close()
+    assert together == alone

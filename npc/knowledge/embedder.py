@@ -70,10 +70,7 @@ class Embedder:
         except (OSError, ValueError, KeyError, RuntimeError) as error:
             raise ModelError(f"{folder}: cannot be loaded as a sentence-transformers model: {error}") from error
 
-        if n_workers == 1:
-            encoders = [_encoder(model)]
-        else:  # several that each want all cores get in each other's way: 30 ms become 300
-            encoders = [_encoder(_with_shared_weights(model), n_threads=1) for _ in range(n_workers)]
+        encoders = [_encoder(model if i == 0 else _with_shared_weights(model)) for i in range(n_workers)]
         n_dimensions = encoders[0](["The first call is the slowest."]).shape[1]
         return cls(folder.name, n_dimensions, *encoders)
 
@@ -122,12 +119,12 @@ class Embedder:
             request.vectors.set_result(vectors[[rows[text] for text in request.texts]])
 
 
-def _encoder(model: "SentenceTransformer", n_threads: int | None = None) -> Encode:
+def _encoder(model: "SentenceTransformer") -> Encode:
     import torch
 
     def encode(texts: list[str]) -> Vectors:
-        if n_threads is not None:
-            torch.set_num_threads(n_threads)  # holds for the calling thread
+        # A question is too little work to share: on two idle cores one thread took 13 ms and two took 18, on busy ones 300.
+        torch.set_num_threads(1)  # holds for the calling thread
         return model.encode(
             texts, batch_size=BATCH, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
         )

@@ -123,7 +123,7 @@ def _encoder(model: "SentenceTransformer") -> Encode:
     import torch
 
     def encode(texts: list[str]) -> Vectors:
-        # A question is too little work to share: on two idle cores one thread took 13 ms and two took 18, on busy ones 300.
+        # A question is too little work to share: one thread took 13 ms, two took 18, and 300 where the cores were busy.
         torch.set_num_threads(1)  # holds for the calling thread
         return model.encode(
             texts, batch_size=BATCH, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False

@@ -93,8 +93,9 @@ class LanguageModelSettings(_Section):
     backend: Literal["embedded", "openai"] = "embedded"
     model: str = "npc-135m"
     weights: Literal["int4", "int8", "bf16"] = "int4"
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    """What the model runs on: `auto` is a CUDA device where torch finds one, else the CPU."""
+    device: Literal["auto", "cpu", "cuda"] = "cpu"
+    """What the model runs on: `auto` is a CUDA device where torch finds one, else the CPU. Not what is set, as long as
+    no device has run it."""
     nominates: bool = False
     """Make the model act when sentence embeddings say that the player plainly asks for it: for models that do not call
     actions by themselves, such as the untuned smollm2-135m-instruct."""

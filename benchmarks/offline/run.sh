@@ -58,7 +58,7 @@ if [ -d "$there/recordings" ]; then recordings=(--recordings "$there/recordings"
 
 measure() { # the file's name, and the command's options
   echo "== $1: $(date +%T), $(nproc) cores, language model on $device"
-  npc profile turns "${@:2}" "${recordings[@]}" --json > "$out/$1.json" 2> "$out/$1.log" ||
+  NPC_LLM__DEVICE=auto npc profile turns "${@:2}" "${recordings[@]}" --json > "$out/$1.json" 2> "$out/$1.log" ||
     { tail -n 40 "$out/$1.log"; exit 1; }
 }
 if [[ $what == *turns* ]]; then measure turns --turns "${TURNS:-24}" --eagerness 0.75; fi

@@ -25,16 +25,16 @@ def settings(**options: object) -> LanguageModelSettings:
 
 def test_without_a_device_auto_is_the_cpu_and_cuda_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device(settings()) == "cpu"
+    assert choose_device(settings(device="auto")) == "cpu"
     with pytest.raises(ConfigError, match=r"llm\.device is 'cuda', but .*; use 'cpu' or 'auto'"):
         choose_device(settings(device="cuda"))
 
 
 def test_with_a_device_auto_is_the_device_unless_a_draft_model_needs_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device(settings()) == "cuda"
+    assert choose_device(settings(device="auto")) == "cuda"
     assert choose_device(settings(device="cpu")) == "cpu"
-    assert choose_device(settings(draft_model="small")) == "cpu"
+    assert choose_device(settings(device="auto", draft_model="small")) == "cpu"
     with pytest.raises(ConfigError, match=r"llm\.draft_model runs on a CPU alone"):
         choose_device(settings(device="cuda", draft_model="small"))
 

@@ -30,6 +30,7 @@ cp -r "$repository/clients/python" "$code/npc/client"
 mkdir -p "$code/npc/content"
 cp -r "$repository/actions" "$code/npc/content/actions"
 cp -r "$repository/characters" "$code/npc/content/characters"
+export NPC_LLM__DEVICE=${NPC_LLM__DEVICE:-auto}
 export PYTHONPATH=$code:$there/site${PYTHONPATH:+:$PYTHONPATH}
 export NPC_MODELS_DIR=$there/models NPC_HOME=$there/home PYTHONUNBUFFERED=1 HF_HUB_OFFLINE=1
 npc() { python3 -c 'from npc.cli import main; main()' "$@"; }
@@ -58,7 +59,7 @@ if [ -d "$there/recordings" ]; then recordings=(--recordings "$there/recordings"
 
 measure() { # the file's name, and the command's options
   echo "== $1: $(date +%T), $(nproc) cores, language model on $device"
-  NPC_LLM__DEVICE=auto npc profile turns "${@:2}" "${recordings[@]}" --json > "$out/$1.json" 2> "$out/$1.log" ||
+  npc profile turns "${@:2}" "${recordings[@]}" --json > "$out/$1.json" 2> "$out/$1.log" ||
     { tail -n 40 "$out/$1.log"; exit 1; }
 }
 if [[ $what == *turns* ]]; then measure turns --turns "${TURNS:-24}" --eagerness 0.75; fi

@@ -19,6 +19,8 @@ from npc.models import Catalog, read_catalog
 WHEEL = "npc_test_weights-1.0-py3-none-any.whl"
 
 CHILD = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with it ignored
 import sys
 from pathlib import Path
 from npc.errors import ModelError

@@ -112,8 +112,6 @@ class Session:
         self._speaker = Speaker(company, self._tasks, self._on_reply_over)
         self._following: asyncio.Task[None] | None = None
         """Keeps up with what the player says."""
-        self._is_turn_open = False
-        """The player has the floor."""
         self._overlap: str | None = None
         """What is understood of a voice over the reply; None as long as nothing was recognised."""
 
@@ -127,6 +125,11 @@ class Session:
             rate_hz=self._rate_hz,
             resumed=self._is_resumed,
         )
+
+    @property
+    def _is_turn_open(self) -> bool:
+        """The player has the floor."""
+        return self._listener.ear.has_floor
 
     def hear(self, pcm: bytes) -> None:
         """Microphone audio in the session's format. Raises InputError (`bad-audio`)."""
@@ -249,7 +252,7 @@ class Session:
     def _open_turn(self) -> None:
         """The player has the floor."""
         self._speaker.discard()
-        self._is_turn_open = self._listener.ear.has_floor = True
+        self._listener.ear.has_floor = True
         self._listener.ear.keep()  # a reply that ended just now let go of it
         self.state.n_turns += 1
         self._outbox.put(SpeechStarted(turn=self.state.n_turns))
@@ -311,7 +314,7 @@ class Session:
         self._speaker.begin(heard, spoken_from, typed, last_input_ms)
 
     def _commit(self) -> None:
-        self._is_turn_open = self._listener.ear.has_floor = False
+        self._listener.ear.has_floor = False
         self._speaker.commit()
 
     def _on_reply_over(self) -> None:

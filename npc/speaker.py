@@ -77,9 +77,12 @@ class Speaker:
         if spoken_from is not None:
             trace.add("vad", 0, trace.now_ms())
         reply = Reply(self._company, trace, is_eager=self._may_speculate)
+        task = self._tasks.create_task(self._perform(reply, heard, typed))
+        # A task that is cancelled before its first step runs no line of the reply's own.
+        task.add_done_callback(lambda _: self._company.stages.demand.discard(reply))
         self._performance = Performance(
             reply,
-            self._tasks.create_task(self._perform(reply, heard, typed)),
+            task,
             self._deeds,
             self._company.clock,
             spoken_from=spoken_from,

@@ -260,6 +260,16 @@ async def test_speculation_gives_way_to_replies_that_are_due() -> None:
     assert not await _was_begun_ahead(beside=2)
 
 
+@virtual_time
+async def test_a_reply_that_is_given_up_before_it_began_is_waited_for_no_more() -> None:
+    engine = scripted_engine(ScriptedSpeech(), ["Yes."])
+    async with Conversation(engine, "mira") as talk:
+        for text in ("Well?", "Nobody?", "You there!"):  # in one go: the first two are broken off unbegun
+            talk.tell(PlayerText(text=text))
+        await talk.until(ReplyEnded, 3)
+        assert len(talk.session._speaker._company.stages.demand) == 0
+
+
 async def _was_begun_ahead(beside: int) -> bool:
     """Whether a reply was begun before its turn was over, while `beside` others were due."""
     speech = ScriptedSpeech()

@@ -14,6 +14,7 @@ from typing import Any
 import httpx
 from websockets.asyncio.client import ClientConnection, connect
 
+from npc.cli.programs import running
 from npc.cli.turn_player import PATIENCE_MS, Microphone, speaking
 from npc.clock import Clock
 from npc.errors import ConfigError
@@ -64,7 +65,7 @@ async def served(
     python: Path, gguf: Path, n_threads: int, whisper: Path, messages: Sequence[ChatMessage], sampling: Sampling
 ) -> AsyncIterator[str]:
     """The address of an agent that has loaded its models and read its prompt. Raises ConfigError."""
-    async with _program(python, "language_model.py", str(gguf), str(n_threads)) as address:
+    async with running(python, HERE / "language_model.py", gguf, str(n_threads)) as address:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         told = [{"role": message.role, "content": message.content} for message in messages]
@@ -81,7 +82,7 @@ async def served(
                 "repeat_penalty": sampling.repetition_penalty,
             },
         }
-        async with _program(python, "bot.py", asked=asked):
+        async with running(python, HERE / "bot.py", asked=asked):
             yield f"ws://127.0.0.1:{port}"
 
 
@@ -90,34 +91,6 @@ async def _read_prompt(address: str, messages: Sequence[Mapping[str, str]]) -> N
     async with httpx.AsyncClient(timeout=120) as client:
         body = {"messages": [*messages, {"role": "user", "content": "Hello."}], "max_tokens": 1}
         (await client.post(f"{address}/v1/chat/completions", json=body)).raise_for_status()
-
-
-@asynccontextmanager
-async def _program(
-    python: Path, name: str, *arguments: str, asked: Mapping[str, Any] | None = None
-) -> AsyncIterator[str]:
-    """A program of this folder, and the line with which it says that it is ready; it ends when its stdin does."""
-    process = await asyncio.create_subprocess_exec(
-        python, HERE / name, *arguments, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    if process.stdin is None or process.stdout is None:
-        raise RuntimeError("a process was started without the pipes that it was asked to have")
-    try:
-        if asked is not None:
-            process.stdin.write(json.dumps(asked).encode() + b"\n")
-            await process.stdin.drain()
-        line = await process.stdout.readline()
-        if not line:
-            raise ConfigError(f"{name} did not start; what it said is above")
-        yield line.decode().strip()
-    finally:
-        process.stdin.close()
-        try:
-            async with asyncio.timeout(10):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
 
 
 class Conversation:

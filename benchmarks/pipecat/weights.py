@@ -7,19 +7,9 @@ from pathlib import Path
 
 from npc.errors import ModelError
 from npc.models import ModelStore
+from npc.models.gguf import NAMES
 
 TUNED, BASE = "npc-135m", "smollm2-135m-instruct-gguf"
-_PARTS = {
-    "attn_norm": "input_layernorm",
-    "attn_q": "self_attn.q_proj",
-    "attn_k": "self_attn.k_proj",
-    "attn_v": "self_attn.v_proj",
-    "attn_output": "self_attn.o_proj",
-    "ffn_norm": "post_attention_layernorm",
-    "ffn_gate": "mlp.gate_proj",
-    "ffn_up": "mlp.up_proj",
-    "ffn_down": "mlp.down_proj",
-}
 
 
 def gguf(models: ModelStore) -> Path:
@@ -47,8 +37,8 @@ def _overwrite(file: Path, tuned: Path) -> None:
     heads = {"attn_q": counts["head_count"], "attn_k": counts["head_count_kv"]}
     for tensor in reader.tensors:
         match tensor.name.split("."):
-            case ["blk", layer, part, "weight"] if part in _PARTS:
-                weight = weights[f"model.layers.{layer}.{_PARTS[part]}.weight"].float()
+            case ["blk", layer, part, "weight"] if part in NAMES:
+                weight = weights[f"model.layers.{layer}.{NAMES[part]}.weight"].float()
             case _:
                 continue
         if part in heads:  # Hugging Face rotates the two halves of a head, llama.cpp neighbouring rows

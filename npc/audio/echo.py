@@ -29,7 +29,7 @@ REACH_MS: Final = 640
 N_PARTS: Final = REACH_MS * HEARING_RATE_HZ // 1000 // FRAME_SAMPLES
 JITTER_PARTS: Final = 5
 """32 ms each. When one part was allowed for, 25 of 30 replies that were played up to 120 ms sooner or later than the
-one before interrupted themselves; with five none of 40 did (echo at -20 dB)."""
+one before interrupted themselves; with five one of 50 did (echo at -20 dB)."""
 FORGETTING: Final = 0.998
 """Of the room, a frame: people move."""
 PRIOR_DB: Final = -3.0

@@ -14,6 +14,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from npc.cli.programs import running
+
 
 @asynccontextmanager
 async def turn_servers(
@@ -21,30 +23,9 @@ async def turn_servers(
     config: Path | None,
 ) -> AsyncIterator[list[str]]:
     """The addresses of servers under each of `settings`. Raises ConfigError where they do not start."""
-    from npc.errors import ConfigError
-
-    command = (sys.executable, "-m", "npc.cli.turn_servers")
-    process = await asyncio.create_subprocess_exec(
-        *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-    )
-    if process.stdin is None or process.stdout is None:
-        raise RuntimeError("a process was started without the pipes that it was asked to have")
-    try:
-        asked = {"config": None if config is None else str(config), "settings": list(settings)}
-        process.stdin.write(json.dumps(asked).encode() + b"\n")
-        await process.stdin.drain()
-        line = await process.stdout.readline()
-        if not line:
-            raise ConfigError("the servers to be measured did not start; what they said is above")
+    asked = {"config": None if config is None else str(config), "settings": list(settings)}
+    async with running(sys.executable, "-m", "npc.cli.turn_servers", asked=asked) as line:
         yield json.loads(line)
-    finally:
-        process.stdin.close()
-        try:
-            async with asyncio.timeout(10):
-                await process.wait()
-        except TimeoutError:
-            process.kill()
-            await process.wait()
 
 
 async def _serve() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Fields = dict[str, Any]
 """The metadata of a GGUF file: numbers, strings, and lists of them."""
 
-_NAMES = {
+NAMES = {
     "token_embd": "model.embed_tokens",
     "output_norm": "model.norm",
     "output": "lm_head",
@@ -35,6 +35,7 @@ _NAMES = {
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
+"""llama.cpp's names of tensors, and transformers'."""
 _CONTROL = 3
 """The token type of what never comes from text: <|im_start|> and the like."""
 
@@ -80,10 +81,10 @@ def _weights(reader: "GGUFReader", fields: Fields, tick: Callable[[int], None]) 
 def _name(tensor: "ReaderTensor") -> tuple[str, str]:
     """blk.3.attn_q.weight → model.layers.3.self_attn.q_proj.weight, attn_q"""
     match tensor.name.split("."):
-        case ["blk", layer, part, "weight"] if part in _NAMES:
-            return f"model.layers.{layer}.{_NAMES[part]}.weight", part
-        case [part, "weight"] if part in _NAMES:
-            return f"{_NAMES[part]}.weight", part
+        case ["blk", layer, part, "weight"] if part in NAMES:
+            return f"model.layers.{layer}.{NAMES[part]}.weight", part
+        case [part, "weight"] if part in NAMES:
+            return f"{NAMES[part]}.weight", part
     raise ModelError(f"the GGUF holds a tensor {tensor.name!r} that a plain Llama does not have")
 
 

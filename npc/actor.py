@@ -49,7 +49,7 @@ class Actor:
         self._acts: list[tuple[Act, str]] = []
         """Those that were taken, with their ids."""
         resting = resting_mix(moment.heart.feeling)
-        self._voice = self._resting_voice = coloured(character.voice, resting)
+        self._voice = coloured(character.voice, resting)
         self._face = Face(timeline.rate_hz, character.own_emotions, seed=timeline.turn)
         self._face.rest(resting)
 

@@ -49,6 +49,7 @@ profile_app.command()(profile_llm.llm)
 profile_app.command()(quantize.quantization)
 profile_app.command()(profile_parts.actions)
 profile_app.command()(profile_parts.face)
+profile_app.command()(profile_parts.performance)
 profile_app.command()(profile_parts.agreement)
 
 

@@ -1,6 +1,7 @@
-"""`npc profile actions | face | agreement`: what parts of a reply cost, and how good they are."""
+"""`npc profile actions | face | performance | agreement`: what parts of a reply cost, and how good they are."""
 
 import json
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +9,8 @@ import typer
 
 if TYPE_CHECKING:
     from npc.models import ModelStore
+    from npc.tts.coqui import CoquiSynthesiser
+    from npc.tts.hibari import HibariSynthesiser
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 Models = Annotated[Path | None, typer.Option(help="A folder of models to use as it is, before the cache.")]
@@ -24,15 +27,18 @@ def actions(models: Models = None, as_json: AsJson = False) -> None:
 
 def face(as_json: AsJson = False) -> None:
     """Time visemes and blendshapes of a clause, and measure how far lips and audio close apart."""
-    from npc.config import load_settings
     from npc.profile.face import run_face_profile
-    from npc.tts import load_synthesiser
 
-    synthesiser = load_synthesiser(load_settings().speaking)
-    try:
+    with closing(_synthesiser()) as synthesiser:
         _show(run_face_profile(synthesiser), as_json)
-    finally:
-        synthesiser.close()
+
+
+def performance(as_json: AsJson = False) -> None:
+    """Time what a reply waits for besides its models: the scene, the prompt, and a face before the first audio."""
+    from npc.profile.performance import run_performance_profile
+
+    with closing(_synthesiser()) as synthesiser:
+        _show(run_performance_profile(synthesiser), as_json)
 
 
 def agreement(
@@ -50,6 +56,13 @@ def _store(models: Path | None) -> "ModelStore":
 
     with bars() as progress:
         return ModelStore(models_dir=models, progress=progress)
+
+
+def _synthesiser() -> "HibariSynthesiser | CoquiSynthesiser":
+    from npc.config import load_settings
+    from npc.tts import load_synthesiser
+
+    return load_synthesiser(load_settings().speaking)
 
 
 def _show(report: dict[str, Any], as_json: bool) -> None:  # JSON

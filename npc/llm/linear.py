@@ -59,7 +59,7 @@ class PackedLinear:
         self.tensors = tensors
         self._packed, self._scale = tensors["packed"], tensors.get("scale")
         self._wide_bias = _wide(tensors.get("bias"))
-        self._n_out, self._n_in = (int(n) for n in tensors["shape"])
+        self._n_out = int(tensors["shape"][0])
         self._matrix = np.array(self.row, np.int64)
 
     @property

@@ -227,6 +227,11 @@ def scripted_character(
     )
 
 
+def with_endpoint(endpoint_ms: int) -> Settings:
+    """Every turn ends after so much silence, whatever was said."""
+    return Settings.model_validate({"turn_taking": {"endpoint_ms": endpoint_ms, "judges_pauses": False}})
+
+
 def scripted_engine(
     speech: ScriptedSpeech,
     replies: Sequence[str | Exception] = ("Good day to you.",),

@@ -10,7 +10,6 @@ import pytest
 from npc.actions import ActionSpec, load_library
 from npc.actions.requires import read_requires
 from npc.character import Character
-from npc.config import Settings
 from npc.errors import InputError
 from npc.events import (
     ActionCancelled,
@@ -46,6 +45,7 @@ from npc.testing import (
     scripted_engine,
     silence,
     virtual_time,
+    with_endpoint,
 )
 from npc.turn import Voice
 from npc.world import Entity, Scene, SceneDelta
@@ -403,7 +403,7 @@ async def test_eyes_go_to_what_is_named() -> None:
 @virtual_time
 async def test_a_character_that_reacts_does_so_at_a_pause_of_the_player() -> None:
     speech = ScriptedSpeech()
-    patient = Settings.model_validate({"turn_taking": {"endpoint_ms": 700, "judges_pauses": False}})
+    patient = with_endpoint(700)
     engine = scripted_engine(speech, characters=[mira(reactions=("gaze", "nod"))], settings=patient)
     async with Conversation(engine, "mira") as talk:
         await talk.play(speech.say("I would like", 500))
@@ -437,7 +437,7 @@ async def test_an_insult_moves_a_character_and_bars_what_it_would_do_for_a_frien
 @virtual_time
 async def test_a_reply_that_was_thrown_away_moves_nobody() -> None:
     speech = ScriptedSpeech()
-    patient = Settings.model_validate({"turn_taking": {"endpoint_ms": 700, "judges_pauses": False}})
+    patient = with_endpoint(700)
     temper = Temper(rules=(Rule(words=("gold",), regard=30),))
     engine = scripted_engine(speech, characters=[mira(temper=temper)], settings=patient)
     async with Conversation(engine, "mira") as talk:

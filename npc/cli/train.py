@@ -197,26 +197,29 @@ def _tune(
         made = factory.examples(recipe.examples, processes or os.cpu_count() or 1)
         _learn_phrases(recipe, made, tokenizer, eos_id, out)
         return
-    train, dev = factory.tokens(recipe.examples, folder, eos_id, recipe.max_tokens, processes or os.cpu_count() or 1)
-    dev = dev[: recipe.dev_examples]
-    typer.echo(f"made in {time.monotonic() - began:.0f} s")
-    if within_s is not None:
-        left_s = within_s - EXPORT_S - (time.monotonic() - began)
-        if left_s <= 0:
-            raise ConfigError(f"making the examples took so long that of {within_s} s nothing is left to train in")
-        recipe = recipe.model_copy(update={"minutes": min(recipe.minutes, left_s / 60)})
-    typer.echo(
-        f"{len(train)} examples to learn from, {sum(len(each.ids) for each in train):,} tokens, "
-        f"{sum(len(each.learnt) for each in train):,} replies; {len(dev)} to watch"
-    )
-    if not train:
-        raise ConfigError("nothing to learn from: every example is longer than max_tokens, or of a dev world")
-    model = load_base(folder, device)
-    teacher = model.eval() if is_draft else None
-    if is_draft:
-        model = shortened(model, recipe.layers)
-    tuning = Tuning(model, recipe, train, dev, out, eos_id, teacher)
-    tuning.run(steps)
+    stock = factory.stock(recipe.examples, folder, eos_id, recipe.max_tokens, processes or os.cpu_count() or 1)
+    try:
+        first, dev = stock[0], stock.watched[: recipe.dev_examples]
+        if not first:
+            raise ConfigError("nothing to learn from: every example is longer than max_tokens, or of a dev world")
+        typer.echo(
+            f"the first of {len(stock)} rounds made in {time.monotonic() - began:.0f} s: {len(first)} examples, "
+            f"{sum(len(each.ids) for each in first):,} tokens, {sum(len(each.learnt) for each in first):,} replies; "
+            f"{len(dev)} to watch"
+        )
+        model = load_base(folder, device)
+        teacher = model.eval() if is_draft else None
+        if is_draft:
+            model = shortened(model, recipe.layers)
+        if within_s is not None:
+            left_s = within_s - EXPORT_S - (time.monotonic() - began)
+            if left_s <= 0:
+                raise ConfigError(f"making ready took so long that of {within_s} s nothing is left to train in")
+            recipe = recipe.model_copy(update={"minutes": min(recipe.minutes, left_s / 60)})
+        tuning = Tuning(model, recipe, stock, dev, out, eos_id, teacher)
+        tuning.run(steps)
+    finally:
+        stock.close()
     if recipe.method == "low-rank":
         export.export_adapter(model, recipe, out / "adapter")
     export.export_merged(model, folder, out / "merged")

@@ -14,9 +14,6 @@ from npc.llm.tokenizer import ChatTokenizer
 from npc.train.generate import ChatExample
 from npc.turn import ChatMessage
 
-IGNORED = -100
-"""What cross entropy skips."""
-
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
@@ -33,15 +30,24 @@ class Tokens:
     def learnt(self) -> tuple[tuple[int, int], ...]:
         return (*self.earlier, (self.n_prompt, len(self.ids)))
 
+    @property
+    def n_learnt(self) -> int:
+        return sum(end - begin for begin, end in self.learnt)
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    ids: Tensor  # [n, length] int64
-    mask: Tensor  # [n, length] int64, 0 where padded
-    labels: Tensor  # [n, length] int64, IGNORED but for replies
+    ids: Tensor  # [n, length] int64, padded behind the text
+    at: Tensor  # [n_learnt] int64: where in `ids`, laid flat, the token before each learnt one stands
+    labels: Tensor  # [n_learnt] int64: what is learnt there, row by row
 
     def to(self, device: str) -> "Batch":
-        return Batch(*(t.to(device, non_blocking=True) for t in (self.ids, self.mask, self.labels)))
+        """Without waiting for the device."""
+        is_cuda = device.startswith("cuda")
+        ids, at, labels = (
+            (t.pin_memory() if is_cuda else t).to(device, non_blocking=True) for t in (self.ids, self.at, self.labels)
+        )
+        return Batch(ids, at, labels)
 
 
 def tokenise(
@@ -97,7 +103,7 @@ def _earlier(
     )
 
 
-def batches(tokens: Sequence[Tokens], batch_tokens: int, seed: int) -> list[list[int]]:
+def batches(tokens: Sequence[Tokens], batch_tokens: int, seed: int | str) -> list[list[int]]:
     """Indices that run together: of like length, so that little is padding; batches in random order."""
     random = Random(seed)
     order = sorted(range(len(tokens)), key=lambda n: (len(tokens[n].ids) // 16, random.random()))
@@ -118,13 +124,10 @@ def batches(tokens: Sequence[Tokens], batch_tokens: int, seed: int) -> list[list
 
 def collate(chosen: Sequence[Tokens], pad_id: int) -> Batch:
     length = max(len(each.ids) for each in chosen)
-    ids = torch.full((len(chosen), length), pad_id, dtype=torch.long)
-    mask = torch.zeros((len(chosen), length), dtype=torch.long)
-    labels = torch.full((len(chosen), length), IGNORED, dtype=torch.long)
+    ids = np.full((len(chosen), length), pad_id, np.int64)
+    at: list[NDArray[np.int64]] = []
     for row, each in enumerate(chosen):
-        n = len(each.ids)
-        ids[row, :n] = torch.from_numpy(each.ids)
-        mask[row, :n] = 1
-        for begin, end in each.learnt:
-            labels[row, begin:end] = ids[row, begin:end]
-    return Batch(ids, mask, labels)
+        ids[row, : len(each.ids)] = each.ids
+        at += [np.arange(begin, end) + (row * length - 1) for begin, end in each.learnt]
+    where = np.concatenate(at)
+    return Batch(torch.from_numpy(ids), torch.from_numpy(where), torch.from_numpy(ids.reshape(-1)[where + 1]))

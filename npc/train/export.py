@@ -6,14 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from npc.models.adapter import copy_beside, pack, write_sums
 from npc.train.recipe import Recipe
-from npc.train.rounding import PROJECTIONS, LowRank, Rounding, changes, low_rank_tensors, projections
+from npc.train.rounding import PROJECTIONS, low_rank_tensors, merged_tensors
 
 MAX_SHARD_BYTES = 15 * 2**20
 """Small enough for every code host."""
@@ -40,18 +38,7 @@ def export_adapter(model: nn.Module, recipe: Recipe, folder: Path) -> None:
 def export_merged(model: nn.Module, base: Path, folder: Path) -> None:
     """A Hugging Face folder of the whole model in bf16; low-rank changes are added, rounding is left to the engine."""
     folder.mkdir(parents=True, exist_ok=True)
-    tensors: dict[str, Tensor] = {}
-    state: Mapping[str, Tensor] = model.state_dict()
-    linears = projections(model)
-    for name, tensor in state.items():
-        if ".parametrizations.weight.0." in name or ".parametrizations.weight.1." in name:
-            continue  # an adapter's own; merged below
-        plain = name.replace(".parametrizations.weight.original", ".weight")
-        module = plain.removesuffix(".weight")
-        for each in changes(linears[module]) if module in linears else ():
-            if isinstance(each, LowRank):
-                tensor = each(tensor)
-        tensors[plain] = tensor.detach().to("cpu", torch.bfloat16).contiguous()
+    tensors = merged_tensors(model)
     config = json.loads((base / "config.json").read_text(encoding="utf-8"))
     if config.get("tie_word_embeddings"):
         tensors.pop("lm_head.weight", None)
@@ -74,17 +61,6 @@ def export_layers(merged: Path, folder: Path) -> None:
     save_shards(pack(own), folder, "layers")
     shutil.copyfile(merged / "config.json", folder / "config.json")
     write_sums(folder)
-
-
-def plain(model: nn.Module) -> nn.Module:
-    """`model` without parametrizations: low-rank changes merged in place, no rounding. A teacher for a drafter."""
-    for module in list(model.modules()):
-        if isinstance(module, nn.Linear) and parametrize.is_parametrized(module, "weight"):
-            for each in changes(module):
-                if isinstance(each, Rounding):
-                    each.is_on = False
-            parametrize.remove_parametrizations(module, "weight", leave_parametrized=True)
-    return model
 
 
 def write_card(folder: Path, recipe: Recipe, counts: Mapping[str, int], scores: Mapping[str, Any]) -> None:

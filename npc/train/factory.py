@@ -4,6 +4,7 @@ What comes back is arrays of tokens, which are cheap to send; the corpus is
 read once, before the processes fork where the system can.
 """
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 PART = 250
 """Examples that a process makes at a time."""
+PER_ROUND = 32_000
+"""Within a round, examples of like length run together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +42,18 @@ class Factory:
         with ProcessPoolExecutor(processes) as pool:
             return [each for made in pool.map(self._made, *zip(*_parts(n), strict=True)) for each in made]
 
-    def tokens(
-        self, n: int, model: Path, eos_id: int, max_tokens: int, processes: int
-    ) -> "tuple[list[Tokens], list[Tokens]]":
-        """To learn from, and to watch. Examples longer than `max_tokens` are left out."""
-        train: list[Tokens] = []
-        dev: list[Tokens] = []
-        jobs = [(first, size, model, eos_id, max_tokens) for first, size in _parts(n)]
-        if processes == 1:
-            made = [self._tokenised(*job) for job in jobs]
-        else:
-            _read(self.folder)
-            with ProcessPoolExecutor(processes) as pool:
-                made = list(pool.map(self._tokenised, *zip(*jobs, strict=True)))
-        for part, watched in made:
-            train += part
-            dev += watched
-        return train, dev
+    def stock(self, n: int, model: Path, eos_id: int, max_tokens: int, processes: int) -> "Stock":
+        """Numbers 0 to n as tokens; the first are made at once, the rest while they are learnt from."""
+        return Stock(self, n, model, eos_id, max_tokens, processes)
 
     def _made(self, first: int, n: int) -> list[ChatExample]:
         corpus, mishearing = _read(self.folder)
         return list(examples(corpus, n, self.seed, mishearing, first))
 
-    def _tokenised(
+    def tokenised(
         self, first: int, n: int, model: Path, eos_id: int, max_tokens: int
     ) -> "tuple[list[Tokens], list[Tokens]]":
+        """To learn from, and to watch. Examples longer than `max_tokens` are left out."""
         from npc.train.batches import tokenise
 
         made = self._made(first, n)
@@ -74,6 +64,41 @@ class Factory:
             list(tokenise(learnt, tokenizer, eos_id, max_tokens)),
             list(tokenise(watched, tokenizer, eos_id, max_tokens)),
         )
+
+
+class Stock:
+    """Examples as tokens, in rounds of up to `PER_ROUND`, made on other cores ahead of the one who learns."""
+
+    def __init__(self, factory: Factory, n: int, model: Path, eos_id: int, max_tokens: int, processes: int) -> None:
+        _read(factory.folder)
+        self._pool = ProcessPoolExecutor(processes, initializer=_give_way)
+        made = [
+            self._pool.submit(factory.tokenised, first, size, model, eos_id, max_tokens) for first, size in _parts(n)
+        ]
+        per_round = PER_ROUND // PART
+        self._rounds = [made[at : at + per_round] for at in range(0, len(made), per_round)]
+
+    def __len__(self) -> int:
+        """Rounds."""
+        return len(self._rounds)
+
+    def __getitem__(self, index: int) -> "list[Tokens]":
+        """To learn from; waits until they are made. Raises what went wrong where they are made."""
+        return [each for part in self._rounds[index] for each in part.result()[0]]
+
+    @property
+    def watched(self) -> "list[Tokens]":
+        """Of the worlds that are kept out; the first round's, so that learning need not wait for more."""
+        return [each for part in self._rounds[0] for each in part.result()[1]]
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _give_way() -> None:
+    """To the process that learns, which keeps an accelerator busy with one core."""
+    if hasattr(os, "nice"):
+        os.nice(10)
 
 
 @cache

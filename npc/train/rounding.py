@@ -11,7 +11,7 @@ import math
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
+from torch.nn import functional as F  # noqa: N812  (the name that the field uses)
 
 from npc.llm.layout import GROUP
 from npc.llm.linear import fits
@@ -37,43 +37,49 @@ def rounded_int8(weight: Tensor) -> Tensor:
     return ((rows / scale).round().clamp(-127, 127) * scale).to(weight.dtype)
 
 
-class Rounding(nn.Module):
-    """A parametrization: `is_on` switches it, so that training can begin without."""
+class TunedLinear(nn.Module):
+    """A linear layer in training: weight + alpha/rank · B A, rounded where `is_rounded`.
 
-    def __init__(self, weights: str) -> None:
+    One class for every matrix of every layer, so that what is compiled for one layer serves them all.
+    """
+
+    def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
-        self._round = rounded_int4 if weights == "int4" else rounded_int8
-        self.is_on = True
+        self.weight, self.bias = linear.weight, linear.bias  # [n_out, n_in], the very parameters: they may be tied
+        self.a: nn.Parameter | None = None  # [rank, n_in]
+        self.b: nn.Parameter | None = None  # [n_out, rank]
+        self.scale = 1.0
+        self.rounds_to = "bf16"
+        self.is_rounded = False
 
-    def forward(self, weight: Tensor) -> Tensor:
-        if not self.is_on:
-            return weight
-        with torch.no_grad():
-            difference = self._round(weight) - weight
-        return weight + difference
-
-
-class LowRank(nn.Module):
-    """A parametrization: weight + alpha/rank · B A, with A: [rank, n_in], B: [n_out, rank]."""
-
-    def __init__(self, weight: Tensor, rank: int, alpha: float) -> None:
-        super().__init__()
-        n_out, n_in = weight.shape
-        self.a = nn.Parameter(torch.empty(rank, n_in, dtype=torch.float32, device=weight.device))
-        self.b = nn.Parameter(torch.zeros(n_out, rank, dtype=torch.float32, device=weight.device))
+    def add_low_rank(self, rank: int, alpha: float) -> None:
+        """Zero at first: the layer begins as it was."""
+        n_out, n_in = self.weight.shape
+        self.a = nn.Parameter(torch.empty(rank, n_in, dtype=torch.float32, device=self.weight.device))
+        self.b = nn.Parameter(torch.zeros(n_out, rank, dtype=torch.float32, device=self.weight.device))
         self.scale = alpha / rank
         nn.init.kaiming_uniform_(self.a, a=math.sqrt(5))
 
-    def forward(self, weight: Tensor) -> Tensor:
-        return weight + (self.scale * (self.b @ self.a)).to(weight.dtype)
+    def merged(self) -> Tensor:
+        """The weight with its low-rank change, not rounded."""
+        if self.a is None or self.b is None:
+            return self.weight
+        return self.weight + (self.scale * (self.b @ self.a)).to(self.weight.dtype)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        weight = self.merged()
+        if self.is_rounded:
+            rounded = rounded_int4(weight) if self.rounds_to == "int4" else rounded_int8(weight)
+            weight = weight + (rounded - weight).detach()
+        return F.linear(inputs, weight, self.bias)
 
 
-def projections(model: nn.Module) -> dict[str, nn.Linear]:
+def projections(model: nn.Module) -> dict[str, nn.Module]:
     """The matrices of attention and MLP by name; they are most of what a layer is."""
     return {
         name: module
         for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and name.rpartition(".")[2] in PROJECTIONS
+        if isinstance(module, nn.Linear | TunedLinear) and name.rpartition(".")[2] in PROJECTIONS
     }
 
 
@@ -81,40 +87,52 @@ def add_low_rank(model: nn.Module, rank: int, alpha: float) -> None:
     """Freeze everything but new low-rank changes of the projections."""
     for parameter in model.parameters():
         parameter.requires_grad_(False)
-    for linear in projections(model).values():
-        parametrize.register_parametrization(linear, "weight", LowRank(linear.weight, rank, alpha))
+    for name in projections(model):
+        _tuned(model, name).add_low_rank(rank, alpha)
 
 
-def add_rounding(model: nn.Module, weights: str) -> list[Rounding]:
-    """Round projections as `weights` says, and the head to int8 as the engine does; nothing for bf16."""
+def add_rounding(model: nn.Module, weights: str) -> list[TunedLinear]:
+    """Round projections as `weights` says, and the head to int8 as the engine does; nothing for bf16. Switched on."""
     if weights == "bf16":
         return []
-    added: list[Rounding] = []
-    matrices = [(linear, weights) for linear in projections(model).values() if fits(weights, linear.weight)]
-    for linear, kind in [*matrices, (model.get_submodule("lm_head"), "int8")]:
-        rounding = Rounding(kind)
-        parametrize.register_parametrization(linear, "weight", rounding)
-        added.append(rounding)
+    added: list[TunedLinear] = []
+    names = [name for name, linear in projections(model).items() if fits(weights, linear.get_parameter("weight"))]
+    for name, kind in [*((name, weights) for name in names), ("lm_head", "int8")]:
+        tuned = _tuned(model, name)
+        tuned.rounds_to, tuned.is_rounded = kind, True
+        added.append(tuned)
     return added
 
 
-def changes(linear: nn.Module) -> list[nn.Module]:
-    """The parametrizations of a matrix, in their order."""
-    return (
-        list(linear.get_submodule("parametrizations.weight").children()) if parametrize.is_parametrized(linear) else []
-    )
+def _tuned(model: nn.Module, name: str) -> TunedLinear:
+    """The layer of this name, made a TunedLinear where it is none yet."""
+    module = model.get_submodule(name)
+    if isinstance(module, TunedLinear):
+        return module
+    if not isinstance(module, nn.Linear):
+        raise TypeError(f"{name} is a {type(module).__name__}; linear layers alone can be tuned")
+    tuned = TunedLinear(module)
+    model.set_submodule(name, tuned)
+    return tuned
 
 
 def low_rank_tensors(model: nn.Module) -> dict[str, Tensor]:
     """The adapter in peft's names: `base_model.model.{name}.lora_A.weight`; the scale is in its config."""
     tensors: dict[str, Tensor] = {}
     for name, linear in projections(model).items():
-        for each in changes(linear):
-            if isinstance(each, LowRank):
-                tensors[f"base_model.model.{name}.lora_A.weight"] = (
-                    each.a.detach().to(torch.bfloat16).cpu().contiguous()
-                )
-                tensors[f"base_model.model.{name}.lora_B.weight"] = (
-                    each.b.detach().to(torch.bfloat16).cpu().contiguous()
+        if isinstance(linear, TunedLinear) and linear.a is not None and linear.b is not None:
+            for part, tensor in (("lora_A", linear.a), ("lora_B", linear.b)):
+                tensors[f"base_model.model.{name}.{part}.weight"] = (
+                    tensor.detach().to(torch.bfloat16).cpu().contiguous()
                 )
     return tensors
+
+
+def merged_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The whole model in bf16, in its own names: low-rank changes are added, rounding is left to the engine."""
+    tensors = dict(model.state_dict())
+    for name, linear in model.named_modules():
+        if isinstance(linear, TunedLinear):
+            tensors[f"{name}.weight"] = linear.merged()
+            tensors.pop(f"{name}.a", None), tensors.pop(f"{name}.b", None)
+    return {name: tensor.detach().to("cpu", torch.bfloat16).contiguous() for name, tensor in tensors.items()}

@@ -4,12 +4,13 @@ Everything that a run needs is in its folder: the recipe, the last checkpoint,
 `curves.jsonl`. Started again, it goes on where it was.
 """
 
+import itertools
 import json
 import logging
 import math
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -19,12 +20,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the name that the field uses)
 
 from npc.errors import ModelError
-from npc.train.batches import IGNORED, Batch, Tokens, batches, collate
+from npc.train.batches import Batch, Tokens, batches, collate
 from npc.train.recipe import Recipe
-from npc.train.rounding import Rounding, add_low_rank, add_rounding
+from npc.train.rounding import TunedLinear, add_low_rank, add_rounding
 
 _log = logging.getLogger(__name__)
 CHECKPOINT, CURVES = "checkpoint.pt", "curves.jsonl"
+NOTED_EVERY = 20
+"""Steps between the writing of losses: to read one waits for the device."""
 
 Clock = Callable[[], float]
 """Monotonic seconds."""
@@ -42,13 +45,16 @@ def load_base(folder: Path, device: str) -> nn.Module:
 
 
 class Tuning:
-    """One run. `teacher`, where there is one, is whose replies are learnt: the loss is the divergence from it."""
+    """One run. `teacher`, where there is one, is whose replies are learnt: the loss is the divergence from it.
+
+    `rounds` are what is learnt from, one after the other, in each epoch; they may still be in the making.
+    """
 
     def __init__(
         self,
         model: nn.Module,
         recipe: Recipe,
-        train: Sequence[Tokens],
+        rounds: Sequence[Sequence[Tokens]],
         dev: Sequence[Tokens],
         folder: Path,
         pad_id: int = 0,
@@ -56,22 +62,28 @@ class Tuning:
         clock: Clock = time.monotonic,
     ) -> None:
         self.model, self.recipe = model, recipe
-        self._train, self._dev = train, dev
+        self._rounds, self._dev = rounds, dev
         self._folder, self._pad_id = folder, pad_id
         self._teacher = teacher
         self._clock = clock
         self.device = str(next(model.parameters()).device)
         if recipe.method == "low-rank":
             add_low_rank(model, recipe.rank, recipe.alpha)
-        self._roundings: list[Rounding] = add_rounding(model, recipe.weights)
+        self._rounded: list[TunedLinear] = add_rounding(model, recipe.weights)
         self._parameters = [p for p in model.parameters() if p.requires_grad]
+        is_cuda = self.device.startswith("cuda")
         self._optimizer = torch.optim.AdamW(
-            self._parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, betas=(0.9, 0.98)
+            self._parameters,
+            lr=recipe.learning_rate,
+            weight_decay=recipe.weight_decay,
+            betas=(0.9, 0.98),
+            fused=is_cuda,
         )
+        if is_cuda:
+            compile_layers(model)
         self.step = 0
         self._used_s = 0.0
-        per_epoch = math.ceil(len(batches(train, recipe.batch_tokens, recipe.seed)) / recipe.accumulate)
-        self.n_steps = max(1, round(per_epoch * recipe.epochs))
+        self._unwritten: list[tuple[dict[str, Any], Tensor]] = []  # JSON, and its loss
         folder.mkdir(parents=True, exist_ok=True)
         self._resume()
 
@@ -79,29 +91,30 @@ class Tuning:
         """Train to the end, or `most_steps` further; a checkpoint is written whenever it stops."""
         began = self._clock()
         n_begun, used_before = self.step, self._used_s
-        for chosen in self._batches():
+        for learnt, chosen in itertools.islice(self._steps(), self.step, None):
             elapsed = used_before + self._clock() - began
-            progress = max(self.step / self.n_steps, elapsed / (60 * self.recipe.minutes))
+            progress = max(learnt, elapsed / (60 * self.recipe.minutes))
             if progress >= 1 or (most_steps is not None and self.step - n_begun >= most_steps):
                 break
             is_rounded = progress >= self.recipe.quantised_from
             is_rounded &= Random(f"{self.recipe.seed}/{self.step}").random() < self.recipe.quantised_share
-            for rounding in self._roundings:
-                rounding.is_on = is_rounded
+            for linear in self._rounded:
+                linear.is_rounded = is_rounded
             rate = self.recipe.learning_rate * _schedule(progress, self.recipe.warmup)
             for group in self._optimizer.param_groups:
                 group["lr"] = rate
             loss = self._learn(chosen)
             self.step += 1
             self._used_s = used_before + self._clock() - began
-            record: dict[str, Any] = {"step": self.step, "seconds": round(self._used_s, 1), "rate": rate, "loss": loss}
+            self._unwritten.append(({"step": self.step, "seconds": round(self._used_s, 1), "rate": rate}, loss))
+            if self.step % NOTED_EVERY == 0:
+                self._write_losses()
             if self.step % self.recipe.eval_every == 0:
-                record["dev"] = self.evaluate()
-            self._note(record)
+                self._note({"step": self.step, "dev": self.evaluate()})
             if self.step % self.recipe.save_every == 0:
                 self._save()
-        for rounding in self._roundings:
-            rounding.is_on = True
+        for linear in self._rounded:
+            linear.is_rounded = True
         self._note({"step": self.step, "seconds": round(self._used_s, 1), "dev": self.evaluate()})
         self._save()
 
@@ -120,30 +133,32 @@ class Tuning:
         for chosen in batches(self._dev, self.recipe.batch_tokens, 0):
             examples = [self._dev[i] for i in chosen]
             batch = collate(examples, self._pad_id).to(self.device)
-            logits, labels = self._replies(self.model, batch)
-            loss += float(F.cross_entropy(logits.float(), labels, reduction="sum"))
-            is_right = logits.argmax(-1) == labels
+            logits = self._replies(self.model, batch)
+            loss += float(F.cross_entropy(logits.float(), batch.labels, reduction="sum"))
+            is_right = logits.argmax(-1) == batch.labels
             right += float(is_right.sum())
-            n += labels.numel()
-            counts = (batch.labels[:, 1:] != IGNORED).sum(1).tolist()
-            for each, verdicts in zip(examples, torch.split(is_right.cpu(), counts), strict=True):
+            n += batch.labels.numel()
+            for each, verdicts in zip(
+                examples, torch.split(is_right.cpu(), [each.n_learnt for each in examples]), strict=True
+            ):
                 own = verdicts[-(len(each.ids) - each.n_prompt) :]
                 calls[each.kind].append(bool(own[each.call[0] : each.call[1]].all()) if each.call else True)
         self.model.train()
         by_kind = {kind: round(100 * sum(rights) / len(rights), 1) for kind, rights in sorted(calls.items()) if kind}
         return {"loss": loss / n, "right": right / n, "calls": by_kind}
 
-    def _learn(self, chosen: Sequence[Sequence[int]]) -> float:
+    def _learn(self, chosen: Sequence[Sequence[Tokens]]) -> Tensor:
+        """One step; its loss stays on the device, so that nothing waits for it."""
         self.model.train()
-        total = 0.0
-        for indices in chosen:
-            batch = collate([self._train[i] for i in indices], self._pad_id).to(self.device)
-            logits, labels = self._replies(self.model, batch)
+        total = torch.zeros((), device=self.device)
+        for examples in chosen:
+            batch = collate(examples, self._pad_id).to(self.device)
+            logits = self._replies(self.model, batch)
             if self._teacher is None:
-                loss = F.cross_entropy(logits.float(), labels)
+                loss = F.cross_entropy(logits.float(), batch.labels)
             else:
                 with torch.no_grad():
-                    wanted, _ = self._replies(self._teacher, batch)
+                    wanted = self._replies(self._teacher, batch)
                 loss = F.kl_div(
                     F.log_softmax(logits.float(), -1),
                     F.log_softmax(wanted.float(), -1),
@@ -151,40 +166,47 @@ class Tuning:
                     log_target=True,
                 )
             (loss / len(chosen)).backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach()) / len(chosen)
+            total += loss.detach() / len(chosen)
         nn.utils.clip_grad_norm_(self._parameters, self.recipe.clip)
         self._optimizer.step()
         self._optimizer.zero_grad(set_to_none=True)
         return total
 
-    def _replies(self, model: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Logits and labels of the replies' tokens alone: [n, vocab], [n]. The head is not run for the prompts."""
+    def _replies(self, model: nn.Module, batch: Batch) -> Tensor:
+        """Logits of the learnt tokens alone: [n_learnt, vocab]. The head is not run for the prompts."""
         with torch.autocast(self.device.partition(":")[0], torch.bfloat16, enabled=self.device.startswith("cuda")):
             body: Any = model.get_submodule("model")  # what transformers names the network below the head
             # No mask: what is padded stands behind the text, so no token that is learnt can see it, and attention
             # without one is the quicker kind.
             hidden = body(input_ids=batch.ids, use_cache=False).last_hidden_state
-            labels = batch.labels[:, 1:]
-            is_reply = labels != IGNORED
-            logits: Tensor = model.get_submodule("lm_head")(hidden[:, :-1][is_reply])
-        return logits, labels[is_reply]
+            logits: Tensor = model.get_submodule("lm_head")(hidden.flatten(0, 1)[batch.at])
+        return logits
 
-    def _batches(self) -> "list[list[list[int]]]":
-        """What is left to run, each a list of batches whose gradients are added."""
-        steps: list[list[list[int]]] = []
-        epoch = 0
-        while len(steps) < self.n_steps:
-            order = batches(self._train, self.recipe.batch_tokens, self.recipe.seed + epoch)
+    def _steps(self) -> Iterator[tuple[float, list[list[Tokens]]]]:
+        """From the first step on: how much of all is learnt before it, and batches whose gradients are added."""
+        n_rounds = math.ceil(len(self._rounds) * self.recipe.epochs)
+        for number in range(n_rounds):
+            tokens = self._rounds[number % len(self._rounds)]
+            order = batches(tokens, self.recipe.batch_tokens, f"{self.recipe.seed}/{number}")
             every = self.recipe.accumulate
-            steps += [order[at : at + every] for at in range(0, len(order), every)]
-            epoch += 1
-        return steps[self.step : self.n_steps]
+            for at in range(0, len(order), every):
+                learnt = (number + at / len(order)) / (len(self._rounds) * self.recipe.epochs)
+                yield learnt, [[tokens[n] for n in chosen] for chosen in order[at : at + every]]
 
-    def _note(self, record: dict[str, Any]) -> None:
+    def _note(self, record: dict[str, Any]) -> None:  # JSON
+        self._write_losses()
+        self._write([record])
+        _log.info("%s", record)
+
+    def _write_losses(self) -> None:
+        self._write([{**record, "loss": float(loss)} for record, loss in self._unwritten])
+        if self._unwritten:
+            _log.info("step %d, loss %.3f", self.step, float(self._unwritten[-1][1]))
+        self._unwritten.clear()
+
+    def _write(self, records: Sequence[dict[str, Any]]) -> None:  # JSON
         with (self._folder / CURVES).open("a", encoding="utf-8") as stream:
-            stream.write(json.dumps(record) + "\n")
-        if "dev" in record or self.step % 20 == 0:
-            _log.info("%s", record)
+            stream.writelines(json.dumps(record) + "\n" for record in records)
 
     def _save(self) -> None:
         trained = {name: p.detach().cpu() for name, p in self.model.named_parameters() if p.requires_grad}
@@ -206,6 +228,13 @@ class Tuning:
                 own[name].copy_(tensor)
         self._optimizer.load_state_dict(state["optimizer"])
         self.step, self._used_s = state["step"], state["used_s"]
+
+
+def compile_layers(model: nn.Module, backend: str = "inductor") -> None:
+    """Each alone, for any shape: they share one compiled form, made in seconds where the whole would take minutes."""
+    body: Any = model.get_submodule("model")
+    for layer in body.layers:
+        layer.compile(dynamic=True, backend=backend)
 
 
 def _schedule(progress: float, warmup: float) -> float:

@@ -3,7 +3,7 @@ from torch import nn
 
 from npc.llm.layout import GROUP
 from npc.llm.linear import Int4Linear, Int8Linear
-from npc.train.rounding import Rounding, add_low_rank, add_rounding, rounded_int4, rounded_int8
+from npc.train.rounding import TunedLinear, add_low_rank, add_rounding, rounded_int4, rounded_int8
 
 
 def multiplied_by(linear: Int4Linear | Int8Linear, n_in: int) -> torch.Tensor:
@@ -28,17 +28,24 @@ def test_int8_in_training_is_what_the_engines_kernel_multiplies_by() -> None:
     torch.testing.assert_close(rounded_int8(weight.float()), kernel, rtol=2**-7, atol=2**-7)
 
 
-def test_gradients_pass_straight_through_the_rounding() -> None:
-    weight = torch.randn(16, GROUP, requires_grad=True)
-    Rounding("int4")(weight).sum().backward()
-    assert torch.equal(weight.grad, torch.ones(16, GROUP))
+def rounded(n_out: int) -> TunedLinear:
+    tuned = TunedLinear(nn.Linear(GROUP, n_out, bias=False))
+    tuned.rounds_to, tuned.is_rounded = "int4", True
+    return tuned
+
+
+def test_what_is_multiplied_by_is_rounded_and_gradients_pass_straight_through() -> None:
+    tuned = rounded(16)
+    made = tuned(torch.eye(GROUP))
+    torch.testing.assert_close(made.T, rounded_int4(tuned.weight.detach()))
+    made.sum().backward()
+    assert torch.equal(tuned.weight.grad, torch.ones(16, GROUP))
 
 
 def test_a_switched_off_rounding_changes_nothing() -> None:
-    rounding = Rounding("int4")
-    rounding.is_on = False
-    weight = torch.randn(16, GROUP)
-    assert torch.equal(rounding(weight), weight)
+    tuned = rounded(16)
+    tuned.is_rounded = False
+    assert torch.equal(tuned(torch.eye(GROUP)).T, tuned.weight)
 
 
 def test_low_rank_tuning_trains_nothing_else_and_begins_as_the_base() -> None:
@@ -49,10 +56,11 @@ def test_low_rank_tuning_trains_nothing_else_and_begins_as_the_base() -> None:
             self.lm_head = nn.Linear(16, 8, bias=False)
 
     model = Tiny()
-    before = model.q_proj.weight.detach().clone()
+    inputs = torch.randn(3, GROUP)
+    before = model.q_proj(inputs).detach().clone()
     add_low_rank(model, rank=4, alpha=8)
-    assert torch.equal(model.q_proj.weight, before)
+    assert torch.equal(model.q_proj(inputs), before)
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
-    assert trained == {f"q_proj.parametrizations.weight.0.{part}" for part in "ab"}
+    assert trained == {"q_proj.a", "q_proj.b"}
     assert len(add_rounding(model, "int4")) == 2
-    assert not torch.equal(model.q_proj.weight, before)
+    assert not torch.equal(model.q_proj(inputs), before)

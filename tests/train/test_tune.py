@@ -14,10 +14,10 @@ from npc.llm.architecture import Architecture
 from npc.llm.tokenizer import ChatTokenizer
 from npc.models import adapter
 from npc.train import export
-from npc.train.batches import IGNORED, Tokens, batches, collate, tokenise
+from npc.train.batches import Tokens, batches, collate, tokenise
 from npc.train.generate import ChatExample
 from npc.train.recipe import RECIPES, Recipe, read_recipe
-from npc.train.tune import CURVES, Tuning, load_base, shortened
+from npc.train.tune import CURVES, Tuning, compile_layers, load_base, shortened
 from npc.turn import ChatMessage
 
 RECIPE = Recipe(base="tiny", rank=4, alpha=8, epochs=8, batch_tokens=2048, learning_rate=2e-2, eval_every=8, examples=1)
@@ -37,7 +37,7 @@ def tokens(base: Path) -> list[Tokens]:
 
 def run(base: Path, tokens: list[Tokens], folder: Path, recipe: Recipe = RECIPE, steps: int | None = None) -> Tuning:
     torch.manual_seed(0)
-    tuning = Tuning(load_base(base, "cpu"), recipe, tokens, tokens, folder, 258, clock=itertools.count().__next__)
+    tuning = Tuning(load_base(base, "cpu"), recipe, [tokens], tokens, folder, 258, clock=itertools.count().__next__)
     tuning.run(steps)
     return tuning
 
@@ -49,10 +49,12 @@ def losses(folder: Path) -> list[float]:
 
 def test_only_the_reply_and_its_end_are_learnt(tokens: list[Tokens]) -> None:
     batch = collate(tokens[:3], 0)
-    for row, each in enumerate(tokens[:3]):
-        learnt = batch.labels[row][batch.labels[row] != IGNORED]
-        assert learnt.tolist() == list(each.ids[each.n_prompt :])
-        assert learnt[-1] == 258
+    replies = [list(each.ids[each.n_prompt :]) for each in tokens[:3]]
+    assert batch.labels.tolist() == [token for reply in replies for token in reply]
+    assert all(reply[-1] == 258 for reply in replies)
+    # each is learnt where the token before it stands
+    assert batch.ids.flatten()[batch.at + 1].tolist() == batch.labels.tolist()
+    assert {int(at) // batch.ids.shape[1] for at in batch.at} == {0, 1, 2}
 
 
 def test_replies_in_the_middle_of_a_talk_are_learnt_where_they_are_marked(base: Path) -> None:
@@ -60,9 +62,12 @@ def test_replies_in_the_middle_of_a_talk_are_learnt_where_they_are_marked(base: 
     messages = tuple(ChatMessage("assistant" if n % 2 else "user", text) for n, text in enumerate(said))
     tokenizer = ChatTokenizer(base)
     made = next(iter(tokenise([ChatExample("x", "w", messages, "Hm.", (3,))], tokenizer, 258, 512)))
-    labels = collate([made], 0).labels[0]
-    learnt = [token for token in labels.tolist() if token != IGNORED]
-    assert learnt == [*tokenizer.encode("Aye. [ring(times=2)]"), 258, *tokenizer.encode("Hm."), 258]
+    assert collate([made], 0).labels.tolist() == [
+        *tokenizer.encode("Aye. [ring(times=2)]"),
+        258,
+        *tokenizer.encode("Hm."),
+        258,
+    ]
 
 
 def test_prompts_are_the_engines_own(base: Path, tokens: list[Tokens]) -> None:
@@ -131,7 +136,7 @@ def test_a_drafter_learns_to_say_what_its_teacher_says(base: Path, tokens: list[
         update={"method": "draft", "layers": 1, "weights": "bf16", "epochs": 30, "learning_rate": 3e-3}
     )
     draft = shortened(teacher, 1)
-    tuning = Tuning(draft, recipe, tokens, tokens, tmp_path, 258, teacher, itertools.count().__next__)
+    tuning = Tuning(draft, recipe, [tokens], tokens, tmp_path, 258, teacher, itertools.count().__next__)
     tuning.run()
     curve = losses(tmp_path)
     assert curve[-1] < 0.7 * curve[0]
@@ -144,7 +149,7 @@ def test_a_drafter_learns_to_say_what_its_teacher_says(base: Path, tokens: list[
 
 def test_training_ends_in_its_time(base: Path, tokens: list[Tokens], tmp_path: Path) -> None:
     tuning = run(base, tokens, tmp_path, RECIPE.model_copy(update={"epochs": 500, "minutes": 0.5}))
-    assert tuning.step < 40 < tuning.n_steps
+    assert tuning.step < 40
 
 
 def test_the_recipes_that_ship_can_be_read() -> None:
@@ -166,10 +171,30 @@ def test_weights_that_are_rounded_in_some_steps_are_unrounded_in_others(
     base: Path, tokens: list[Tokens], tmp_path: Path
 ) -> None:
     recipe = RECIPE.model_copy(update={"quantised_from": 0.0, "quantised_share": 0.5, "epochs": 12})
-    tuning = Tuning(load_base(base, "cpu"), recipe, tokens, [], tmp_path, 258, clock=itertools.count().__next__)
+    tuning = Tuning(load_base(base, "cpu"), recipe, [tokens], [], tmp_path, 258, clock=itertools.count().__next__)
     seen: list[bool] = []
     learn = tuning._learn
-    tuning._learn = lambda chosen: seen.append(tuning._roundings[0].is_on) or learn(chosen)  # type: ignore[func-returns-value,method-assign]
+    tuning._learn = lambda chosen: seen.append(tuning._rounded[0].is_rounded) or learn(chosen)  # type: ignore[func-returns-value,method-assign]
     tuning.run()
     assert {True, False} == set(seen)
-    assert tuning._roundings[0].is_on
+    assert tuning._rounded[0].is_rounded
+
+
+def test_layers_that_are_compiled_learn_the_same_and_share_what_is_compiled(
+    base: Path, tokens: list[Tokens], tmp_path: Path
+) -> None:
+    """As on a GPU, but that nothing is generated from the graphs."""
+    from torch._dynamo.utils import counters
+
+    recipe = RECIPE.model_copy(update={"quantised_share": 0.5, "batch_tokens": 256, "epochs": 3})
+    run(base, tokens, tmp_path / "plain", recipe)
+    torch._dynamo.reset()
+    counters.clear()
+    torch.manual_seed(0)
+    model = load_base(base, "cpu")
+    tuning = Tuning(model, recipe, [tokens], [], tmp_path / "compiled", 258, clock=itertools.count().__next__)
+    compile_layers(model, "aot_eager")
+    tuning.run()
+    assert losses(tmp_path / "compiled") == pytest.approx(losses(tmp_path / "plain"), rel=1e-3)
+    # Rounded or not, and the first layer's inputs need no gradients: four, and not one for each of more layers.
+    assert counters["stats"]["unique_graphs"] <= 4

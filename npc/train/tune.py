@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -33,6 +33,14 @@ Clock = Callable[[], float]
 """Monotonic seconds."""
 
 
+class Rounds(Protocol):
+    """What is learnt from, one after the other; some may still be in the making."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Sequence[Tokens]: ...
+
+
 def load_base(folder: Path, device: str) -> nn.Module:
     """The base as transformers loads it, in float32: bf16 would lose small updates. Raises ModelError."""
     from transformers import AutoModelForCausalLM
@@ -45,16 +53,13 @@ def load_base(folder: Path, device: str) -> nn.Module:
 
 
 class Tuning:
-    """One run. `teacher`, where there is one, is whose replies are learnt: the loss is the divergence from it.
-
-    `rounds` are what is learnt from, one after the other, in each epoch; they may still be in the making.
-    """
+    """One run. `teacher`, where there is one, is whose replies are learnt: the loss is the divergence from it."""
 
     def __init__(
         self,
         model: nn.Module,
         recipe: Recipe,
-        rounds: Sequence[Sequence[Tokens]],
+        rounds: Rounds,
         dev: Sequence[Tokens],
         folder: Path,
         pad_id: int = 0,

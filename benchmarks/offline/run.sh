@@ -52,7 +52,7 @@ if not (base / "model.safetensors").is_file():
 print(ModelStore(models_dir=models).ensure(name))
 PYTHON
 device=$(python3 -c 'from npc.config import load_settings
-from npc.llm.embedded import choose_device
+from npc.llm.start import choose_device
 print(choose_device(load_settings().llm))')
 recordings=()
 if [ -d "$there/recordings" ]; then recordings=(--recordings "$there/recordings"); fi

@@ -89,7 +89,7 @@ def _profile_device(
         if not is_random:
             raise ConfigError(f"a shape without its weights: say --random to measure {shape} with random ones")
         settings = load_settings(config, {"llm": {"device": device, "weights": weights}}).llm
-        from npc.llm.embedded import choose_device
+        from npc.llm.start import choose_device
         from npc.profile.device import for_shape, run_device_profile
 
         choose_device(settings)

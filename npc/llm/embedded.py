@@ -9,22 +9,19 @@ from collections.abc import AsyncGenerator, Callable
 from collections.abc import Sequence as SequenceOf
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Literal
 
 import torch
 
 from npc.config import LanguageModelSettings
-from npc.errors import ConfigError, ModelError, OverloadError, StageError
-from npc.llm import weights
-from npc.llm.architecture import Architecture
-from npc.llm.cache import CACHES
-from npc.llm.engine import PAGE_SIZE, STAGE, Engine
+from npc.errors import OverloadError, StageError
+from npc.llm.engine import STAGE, Engine
 from npc.llm.grammar import GrammarCompiler
-from npc.llm.phrases import ROW_COST, Phrases, Recall, Trust
+from npc.llm.phrases import Recall
 from npc.llm.reply import ReplyText
 from npc.llm.sampler import Sampler
 from npc.llm.sequence import Output, Sequence
 from npc.llm.speculate import Drafts, Payoff, PromptLookup
+from npc.llm.start import Start
 from npc.llm.tokenizer import ChatTokenizer
 from npc.turn import ChatMessage, GenerationEnd, Grammar, Sampling, TextPiece
 
@@ -56,35 +53,11 @@ class EmbeddedLanguageModel:
     ) -> "EmbeddedLanguageModel":
         """Folders as Hugging Face lays them out: the model's, and that of `settings.draft_model` where there is one.
 
-        `derived` is a folder for the quantised weights. Raises ModelError.
+        `derived` is a folder for the quantised weights. Raises ConfigError, ModelError.
         """
-        arch = Architecture.read(model_folder)
-        tokenizer = ChatTokenizer(model_folder)
-        if draft_folder is not None:
-            _check_vocabulary(tokenizer, arch, draft_folder)
-        device = choose_device(settings)
-        grammars = GrammarCompiler(tokenizer, arch.vocab_size, arch.eos_ids)
-
-        def make_engine() -> Engine:
-            if device == "cuda":
-                from npc.llm.gpu.start import start  # nothing of it is needed on a CPU
-
-                return start(model_folder, derived, settings)
-            folders = [model_folder] if draft_folder is None else [model_folder, draft_folder]
-            models = [weights.load(each, derived, settings.weights, settings.context_tokens) for each in folders]
-            for model in models:
-                model.warm_up()
-            token_bytes = CACHES[settings.cache_type].token_bytes
-            page_bytes = PAGE_SIZE * sum(token_bytes(model.arch, model.dtype) for model in models)
-            return Engine(
-                models[0],
-                arch.eos_ids,
-                n_pages=max(1, settings.cache_mb * 2**20 // page_bytes),
-                draft_model=models[1] if draft_folder else None,
-                cache_type=settings.cache_type,
-            )
-
-        return cls(make_engine, tokenizer, grammars, settings, recalls_of(model_folder, arch, settings))
+        start = Start(model_folder, derived, settings, draft_folder)
+        grammars = GrammarCompiler(start.tokenizer, start.arch.vocab_size, start.arch.eos_ids)
+        return cls(start.engine, start.tokenizer, grammars, settings, start.recalls())
 
     async def prefill(self, messages: SequenceOf[ChatMessage]) -> int:
         tokens = self._tokenizer.stable_prompt(messages)
@@ -191,15 +164,6 @@ class EmbeddedLanguageModel:
                 sequence.emit(error)
 
 
-def recalls_of(folder: Path, arch: Architecture, settings: LanguageModelSettings) -> Callable[[int], Recall] | None:
-    """Drafts from the phrases that a model's folder brings with it, where it does and the settings want them."""
-    phrases = Phrases.read(folder, arch.vocab_size) if settings.phrases else None
-    if phrases is None:
-        return None
-    eos_ids, trusts = frozenset(arch.eos_ids), (Trust(), Trust())
-    return lambda n_prompt: Recall(phrases, n_prompt, eos_ids, trusts, ROW_COST)
-
-
 def _deliver_to(outputs: "asyncio.Queue[Output]") -> Callable[[Output], None]:
     loop = asyncio.get_running_loop()
 
@@ -209,29 +173,3 @@ def _deliver_to(outputs: "asyncio.Queue[Output]") -> Callable[[Output], None]:
             loop.call_soon_threadsafe(outputs.put_nowait, output)
 
     return deliver
-
-
-def choose_device(settings: LanguageModelSettings) -> Literal["cpu", "cuda"]:
-    """Raises ConfigError when a CUDA device is asked for that is not there, or for what does not run on one."""
-    if settings.device == "cpu" or (settings.device == "auto" and settings.draft_model):
-        return "cpu"
-    if torch.cuda.is_available():
-        if settings.draft_model:
-            raise ConfigError("llm.draft_model runs on a CPU alone; leave it empty, or set llm.device to 'cpu'")
-        return "cuda"
-    if settings.device == "auto":
-        return "cpu"
-    reason = "this torch was built without CUDA" if torch.version.cuda is None else "torch finds no CUDA device"
-    raise ConfigError(f"llm.device is 'cuda', but {reason} (torch {torch.__version__}); use 'cpu' or 'auto'")
-
-
-def _check_vocabulary(tokenizer: ChatTokenizer, arch: Architecture, draft_folder: Path) -> None:
-    """A draft is token ids: both models must mean the same by them."""
-    draft = Architecture.read(draft_folder)
-    if draft.vocab_size != arch.vocab_size:
-        raise ModelError(
-            f"{draft_folder}: llm.draft_model has {draft.vocab_size} tokens and llm.model {arch.vocab_size}; "
-            f"they must share one tokenizer"
-        )
-    if ChatTokenizer(draft_folder).library.get_vocab() != tokenizer.library.get_vocab():
-        raise ModelError(f"{draft_folder}: llm.draft_model has another tokenizer than llm.model; they must share one")

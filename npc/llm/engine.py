@@ -42,7 +42,7 @@ class Engine:
         self.pages = Pages(n_pages, PAGE_SIZE)
         self._drafter = Drafter(draft_model, n_pages, PAGE_SIZE, cache_type, clock) if draft_model else None
         self._scheduler = Scheduler(self.pages, limits or Limits())
-        self._runner: StepRunner = runner or Runner(model, n_pages, PAGE_SIZE, cache_type)
+        self.runner: StepRunner = runner or Runner(model, n_pages, PAGE_SIZE, cache_type)
 
     @property
     def is_idle(self) -> bool:
@@ -65,7 +65,7 @@ class Engine:
         self._scheduler.drop_cancelled()
         work = self._scheduler.plan()
         copies, self._scheduler.copies = self._scheduler.copies, []
-        self._runner.copy_pages(copies)
+        self.runner.copy_pages(copies)
         if self._drafter is not None:
             self._drafter.copy_pages(copies)
             self._drafter.draft(work, self._scheduler.n_spare(work))
@@ -73,7 +73,7 @@ class Engine:
             if each.wants_logits and each.sequence.guide is not None:
                 each.sequence.guide.prepare(each.drafts)
         began_s = self._clock()
-        results = self._runner.run([each.rows for each in work])
+        results = self.runner.run([each.rows for each in work])
         if self._drafter is not None and all(each.sequence.n_written for each in work):
             self._drafter.note_step(self._clock() - began_s)
         for each, logits in zip(work, results, strict=True):

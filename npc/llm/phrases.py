@@ -19,8 +19,6 @@ FILE = "phrases.safetensors"
 """In a model's folder."""
 LONGEST = 5
 """Tokens that a phrase looks back at most; the beginning of the reply counts as one."""
-ROW_COST = 0.15
-"""What one more row adds to a step on a CPU, of what the first takes: `npc profile llm` measures it."""
 _LONGEST_DRAFT = 4
 """Five rows: three heads to a key fill one vector of attention with them, and a sixth row wants a second."""
 _COPY, _COPY_ON = 0.45, 0.75

@@ -14,24 +14,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from npc.character import Character
 from npc.config import LanguageModelSettings
 from npc.errors import ConfigError
 from npc.evaluate.cases import Case
 from npc.evaluate.respond import Respondent
 from npc.knowledge import Embedder, VectorStore
-from npc.llm import weights
-from npc.llm.architecture import Architecture
-from npc.llm.embedded import recalls_of
-from npc.llm.engine import Engine
+from npc.llm.engine import PAGE_SIZE
 from npc.llm.grammar import GrammarCompiler
 from npc.llm.reply import ReplyText
-from npc.llm.runner import Rows, Runner
+from npc.llm.runner import Rows
 from npc.llm.sampler import Sampler
 from npc.llm.sequence import Output
 from npc.llm.sequence import Sequence as Reply
 from npc.llm.speculate import Drafts, PromptLookup
-from npc.llm.tokenizer import ChatTokenizer
+from npc.llm.start import Start
 from npc.turn import ChatMessage, GenerationEnd, Grammar, Sampling, TextPiece
 
 ROWS = (1, 2, 3, 4, 6, 8)
@@ -89,14 +88,14 @@ class Drafting:
 
     def __init__(self, model_folder: Path, derived: Path, settings: LanguageModelSettings) -> None:
         """Raises ConfigError when the model's folder brings no phrases."""
-        arch = Architecture.read(model_folder)
-        recalls = recalls_of(model_folder, arch, settings)
+        start = Start(model_folder, derived, settings)
+        recalls = start.recalls()
         if recalls is None:
             raise ConfigError(f"{model_folder}: no phrases in it to draft from; `npc train run` makes them")
-        self._tokenizer = ChatTokenizer(model_folder)
-        self._grammars = GrammarCompiler(self._tokenizer, arch.vocab_size, arch.eos_ids)
-        self._model = weights.load(model_folder, derived, settings.weights, settings.context_tokens)
-        self._engine = Engine(self._model, arch.eos_ids, n_pages=1000)
+        self._tokenizer = start.tokenizer
+        self._grammars = GrammarCompiler(self._tokenizer, start.arch.vocab_size, start.arch.eos_ids)
+        self._engine = start.engine()
+        self._device = start.device
         self._n_alike = 0
         nothing: Callable[[int], Drafts | None] = lambda n_prompt: None  # noqa: E731  (a row of the table below)
         self._ways: Mapping[str, Callable[[int], Drafts | None]] = {
@@ -147,19 +146,28 @@ class Drafting:
         }
 
     def row_costs(self, n_rounds: int) -> dict[int, float]:
-        """Time of a step of so many rows over that of one, after `N_CONTEXT` tokens."""
-        pages = list(range(-(-(N_CONTEXT + max(ROWS)) // 16)))
-        runner = Runner(self._model, len(pages), 16)
+        """Time of a step of so many rows over that of one, after `N_CONTEXT` tokens. To be asked last: it writes over
+        the cache."""
+        pages = list(range(-(-(N_CONTEXT + max(ROWS)) // PAGE_SIZE)))
+        runner = self._engine.runner
         tokens = [100 + n % 100 for n in range(N_CONTEXT)]
         runner.run([Rows(tokens, 0, pages, 0)])
         times: dict[int, list[float]] = {n: [] for n in ROWS}
-        for _ in range(8 * n_rounds):
+        for number in range(8 * n_rounds + 1):
             for n, own in times.items():
+                self._wait()
                 began = time.perf_counter()
                 runner.run([Rows(tokens[:n], N_CONTEXT, pages, n)])
-                own.append(time.perf_counter() - began)
+                self._wait()
+                if number:  # the first of each kind may have to be made ready
+                    own.append(time.perf_counter() - began)
         one = statistics.median(times[1])
         return {n: round(statistics.median(own) / one, 2) for n, own in times.items()}
+
+    def _wait(self) -> None:
+        """A CUDA device works on its own time."""
+        if self._device == "cuda":
+            torch.cuda.synchronize()
 
     def _compare_one(self, asked: Asked, ends: dict[str, list[GenerationEnd]], first: int) -> None:
         prompt = self._tokenizer.prompt(asked.messages)

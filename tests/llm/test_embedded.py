@@ -101,7 +101,7 @@ async def test_a_kernel_that_fails_ends_the_reply_and_not_the_engine(
         raise RuntimeError("no memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(tiny_model._engine._runner, "run", fail)
+        patch.setattr(tiny_model._engine.runner, "run", fail)
         with pytest.raises(StageError, match="no memory"):
             await reply(tiny_model, "Hm?")
     await reply(tiny_model, "Hm?")

@@ -9,10 +9,10 @@ from npc.config import LanguageModelSettings
 from npc.errors import ConfigError, ModelError
 from npc.llm import weights
 from npc.llm.architecture import Architecture
-from npc.llm.embedded import choose_device
 from npc.llm.gpu import memory, start
 from npc.llm.gpu.linear import DeviceLinear
 from npc.llm.gpu.step import on_device
+from npc.llm.start import choose_device
 from npc.profile.random_model import SHAPES, random_tensors
 
 EIGHT_B = Architecture.from_config(SHAPES["8b"])

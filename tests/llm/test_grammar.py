@@ -63,13 +63,13 @@ def test_several_grammars_and_none_share_a_batch(bench: MakeBench) -> None:
 def test_masks_are_computed_while_the_network_runs(bench: MakeBench, tiny_grammars: GrammarCompiler) -> None:
     one, has_run = bench(), threading.Event()
     request = one.ask([1, 2], Sampling(temperature=0, max_tokens=3), "start: /[a-c]{9}/")
-    run = one.engine._runner.run
+    run = one.engine.runner.run
 
     def run_and_tell(rows: Sequence[Rows]) -> list[Tensor | None]:
         has_run.set()
         return run(rows)
 
-    one.engine._runner.run = run_and_tell  # type: ignore[method-assign]  # to see when it runs
+    one.engine.runner.run = run_and_tell  # type: ignore[method-assign]  # to see when it runs
     waited = tiny_grammars._pool.submit(has_run.wait, 20)  # whoever wanted a mask first would wait here
     one.engine.step()
     assert waited.result() is True

@@ -1,6 +1,7 @@
 """`npc eval run`: how well a model plays its characters, on held-out cases or on a writer's own stories.
 
 npc eval run                          the cases that ship, with their own characters
+npc eval run --set unseen             those whose failures nobody reads: the stricter judge
 npc eval run characters/smith         the stories in the character's tests.yaml; fails as tests do
 npc eval run --cases my.jsonl --characters my-cast --backend openai --base-url http://127.0.0.1:8080/v1
 """
@@ -11,6 +12,7 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,12 +29,23 @@ if TYPE_CHECKING:
     from npc.stages import LanguageModel
 
 
+class HeldOut(StrEnum):
+    """The sets of cases that ship; docs/model.md says why there are two."""
+
+    KNOWN = "known"
+    UNSEEN = "unseen"
+
+
+Set = Annotated[HeldOut, typer.Option("--set", help="Which of the held-out sets, where no cases are named.")]
+
+
 def run(
     character: Annotated[Path | None, typer.Argument(help="A character's folder: play the stories in it.")] = None,
     cases: Annotated[
         Path | None, typer.Option(help="A file of cases, or a folder of such. Default: those held out.")
     ] = None,
     characters: Annotated[Path | None, typer.Option(help="The folder of the cases' characters.")] = None,
+    which: Set = HeldOut.KNOWN,
     out: Annotated[Path | None, typer.Option(help="Write predictions here, as JSON lines.")] = None,
     label: Annotated[str, typer.Option(help="What the table calls this model.")] = "",
     model: Annotated[str | None, typer.Option(help="A model's name, or a folder of one.")] = None,
@@ -49,11 +62,13 @@ def run(
 ) -> None:
     """How well a model plays its characters: actions, answers, abstention, staying in character."""
     from npc.config import load_settings
-    from npc.errors import NpcError
+    from npc.errors import ConfigError, NpcError
     from npc.models import ModelStore
 
     llm = {"model": model, "weights": weights, "backend": backend, "base_url": base_url}
     try:
+        if show_failures and cases is None and which is HeldOut.UNSEEN:
+            raise ConfigError("the unseen set judges only while nobody reads its failures; --set known may be read")
         settings = load_settings(overrides={"llm": llm})
         store = ModelStore(models_dir=models)
         if character is not None:
@@ -64,6 +79,7 @@ def run(
                 _run_cases(
                     cases,
                     characters,
+                    which,
                     settings,
                     store,
                     out,
@@ -83,29 +99,33 @@ def run(
         raise typer.Exit(1)
 
 
-def held_out() -> Path:
-    """The folder of the cases that ship; its `characters` are those that they are about."""
+def held_out(which: HeldOut = HeldOut.KNOWN) -> Path:
+    """The folder of a set that ships: its `cases`, and the `characters` that they are about."""
     import npc.evaluate
 
-    return Path(npc.evaluate.__path__[0]) / "data"
+    return Path(npc.evaluate.__path__[0]) / "data" / which
 
 
 def score_files(
     predictions: Annotated[list[Path], typer.Argument(help="Files of predictions; each is a column.")],
     cases: Annotated[Path | None, typer.Option(help="The cases they answer; else those held out.")] = None,
     characters: Annotated[Path | None, typer.Option(help="The folder of the cases' characters.")] = None,
+    which: Set = HeldOut.KNOWN,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Several models' predictions in one table."""
-    from npc.errors import NpcError
+    from npc.errors import ConfigError, NpcError
     from npc.evaluate.cases import read_predictions
 
     try:
-        known, cast = material(cases, characters)
+        asked, cast = material(cases, characters, which)
         scores = {}
         for file in predictions:
             made = read_predictions(file)
-            scores[file.stem] = _score([case for case in known if case.id in {p.id for p in made}], made, cast)
+            answered = [case for case in asked if case.id in {p.id for p in made}]
+            if not answered:
+                raise ConfigError(f"{file}: answers none of these cases; --set or --cases says which it was made for")
+            scores[file.stem] = _score(answered, made, cast)
     except NpcError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -179,23 +199,26 @@ def cast_of(folder: Path, library: "ActionLibrary | None" = None) -> "dict[str, 
     return {character.id: character for character in (load_character(path, library) for path in found)}
 
 
-def material(cases: Path | None, characters: Path | None) -> "tuple[list[Case], dict[str, Character]]":
-    """Cases and the characters that they ask; what is held out, where none are named. Raises ConfigError."""
+def material(
+    cases: Path | None, characters: Path | None, which: HeldOut = HeldOut.KNOWN
+) -> "tuple[list[Case], dict[str, Character]]":
+    """Cases and the characters that they ask; of a held-out set, where none are named. Raises ConfigError."""
     from npc.errors import ConfigError
     from npc.evaluate.cases import case_files, read_cases
 
-    own = held_out()
-    known = [case for file in case_files(cases or own / "cases") for case in read_cases(file)]
+    own = held_out(which)
+    asked = [case for file in case_files(cases or own / "cases") for case in read_cases(file)]
     cast = cast_of(characters or own / "characters")
-    for case in known:
+    for case in asked:
         if case.character not in cast:
             raise ConfigError(f"case {case.id}: there is no character '{case.character}'; have {', '.join(cast)}")
-    return known, cast
+    return asked, cast
 
 
 async def _run_cases(
     cases: Path | None,
     characters: Path | None,
+    which: HeldOut,
     settings: "Settings",
     store: "ModelStore",
     out: Path | None,
@@ -212,24 +235,27 @@ async def _run_cases(
 
     from npc.evaluate.cases import write_lines
 
-    known, cast = material(cases, characters)
-    if 0 < limit < len(known):
-        known = sorted(random.Random(0).sample(known, limit), key=known.index)
-    known.sort(key=lambda case: case.character)  # one character's prompt is read once
+    asked, cast = material(cases, characters, which)
+    if 0 < limit < len(asked):
+        asked = sorted(random.Random(0).sample(asked, limit), key=asked.index)
+    asked.sort(key=lambda case: case.character)  # one character's prompt is read once
     made: list[Prediction] = []
     async with open_respondent(list(cast.values()), settings, store, nominates, temperature, penalty) as respondent:
         with Progress(console=Console(stderr=True), transient=True) as progress:
-            task = progress.add_task("Answering", total=len(known))
-            async with contextlib.aclosing(respondent.respond_all(known)) as predictions:
+            task = progress.add_task("Answering", total=len(asked))
+            async with contextlib.aclosing(respondent.respond_all(asked)) as predictions:
                 async for prediction in predictions:
                     made.append(prediction)
                     progress.advance(task)
     if out is not None:
         write_lines(out, made)
-    score = _score(known, made, cast)
-    _show({label or f"{settings.llm.model} {settings.llm.weights}": score}, as_json)
+    score = _score(asked, made, cast)
+    name = f"{settings.llm.model} {settings.llm.weights}"
+    if cases is None and which is HeldOut.UNSEEN:
+        name += " unseen"
+    _show({label or name: score}, as_json)
     if show_failures:
-        _list_failures(known, made, cast)
+        _list_failures(asked, made, cast)
 
 
 def _score(cases: "Sequence[Case]", made: "Sequence[Prediction]", cast: "dict[str, Character]") -> "Score":

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import pytest
 import typer
 from typer.testing import CliRunner
 
@@ -16,9 +17,12 @@ app.command("compare")(evaluate.score_files)
 runner = CliRunner()
 
 
-def perfect(folder: Path) -> Path:
-    """Predictions that are what was expected of the first character's cases."""
-    cases = read_cases(evaluate.held_out() / "cases" / "well-keeper.jsonl")
+FIRST = {evaluate.HeldOut.KNOWN: "well-keeper", evaluate.HeldOut.UNSEEN: "tortoise-pilot"}
+
+
+def perfect(folder: Path, which: evaluate.HeldOut = evaluate.HeldOut.KNOWN) -> Path:
+    """Predictions that are what was expected of one character's cases."""
+    cases = read_cases(evaluate.held_out(which) / "cases" / f"{FIRST[which]}.jsonl")
     made = []
     for case in cases:
         assert case.expect is not None
@@ -29,8 +33,9 @@ def perfect(folder: Path) -> Path:
     return folder / "perfect.jsonl"
 
 
-def test_what_is_expected_scores_in_full(tmp_path: Path) -> None:
-    result = runner.invoke(app, ["compare", str(perfect(tmp_path)), "--json"])
+@pytest.mark.parametrize("which", evaluate.HeldOut)
+def test_what_is_expected_scores_in_full(tmp_path: Path, which: evaluate.HeldOut) -> None:
+    result = runner.invoke(app, ["compare", str(perfect(tmp_path, which)), "--set", which, "--json"])
     assert result.exit_code == 0, result.output
     score = json.loads(result.output)["perfect"]
     assert [score[key]["percent"] for key in ("exact", "grounded", "abstains", "safe", "in_character")] == [100.0] * 5
@@ -44,6 +49,18 @@ def test_models_are_compared_in_one_table(tmp_path: Path) -> None:
     assert "perfect" in result.output
     assert "other" in result.output
     assert "kind: reference" in result.output
+
+
+def test_predictions_for_the_other_set_are_not_scored_as_nothing(tmp_path: Path) -> None:
+    result = runner.invoke(app, ["compare", str(perfect(tmp_path)), "--set", "unseen"])
+    assert result.exit_code == 1
+    assert "answers none of these cases" in result.output
+
+
+def test_the_failures_of_the_unseen_set_stay_unread() -> None:
+    result = runner.invoke(app, ["run", "--set", "unseen", "--failures"])
+    assert result.exit_code == 1
+    assert "nobody reads its failures" in result.output
 
 
 def test_a_character_without_stories_says_where_they_are_explained(tmp_path: Path) -> None:

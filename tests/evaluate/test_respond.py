@@ -1,15 +1,15 @@
 """Cases go through the session's own pieces: prompt, retrieval, grammar, parser."""
 
 from collections.abc import AsyncGenerator, Sequence
-from pathlib import Path
 
 from npc.character import load_character
+from npc.cli.evaluate import held_out
 from npc.config import Knowledge
 from npc.evaluate.cases import Case
 from npc.evaluate.respond import Respondent
 from npc.turn import ChatMessage, GenerationEnd, Grammar, Passage, Sampling, TextPiece
 
-ODILE = Path(__file__).parents[2] / "npc" / "evaluate" / "data" / "characters" / "funicular-driver"
+ODILE = held_out() / "characters" / "funicular-driver"
 
 
 class Scripted:

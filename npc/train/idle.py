@@ -96,9 +96,10 @@ def _nearly(names: list[str], writer: Writer) -> str | None:
 def cannot(writer: Writer) -> Draft | None:
     """An action that the character does not have; with what is here, or with what is not."""
     random, scene = writer.random, writer.stage.scene
-    if random.random() < 0.3:
-        return Draft(writer.said(random.choice(writer.phrasings.impossible)), writer.line("cannot"))
     own = {word for deed, spec in writer.stage.deeds for word in content(f"{deed.spec.name} {deed.form.do}")}
+    impossible = random.choice(writer.phrasings.impossible)
+    if random.random() < 0.3 and not content(impossible) & own:
+        return Draft(writer.said(impossible), writer.line("cannot"))
     worlds = [world for world in writer.corpus.worlds if world is not writer.stage.world and world.deeds]
     for _ in range(8) if worlds else ():
         deed = random.choice(random.choice(worlds).deeds)

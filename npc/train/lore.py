@@ -72,6 +72,9 @@ class Told:
     def silent(self, random: Random) -> str | None:
         return self._filled(random.choice(self.form.silent)) if self.form.silent else None
 
+    def answers(self, asked: str) -> bool:
+        return asked in (self._filled(ask) for each in self.form.qa for ask in each.ask)
+
     def _filled(self, text: str) -> str:
         return capitalised(fill(text, self.details))
 

@@ -215,13 +215,13 @@ def outcome(writer: Writer) -> Draft | None:
     reason = random.choice(writer.phrasings.reasons)
     failed = Outcome(request.call, random.choice(("failed", "failed", "refused")), reason)
     if draw < 0.65:
-        return Draft(asked, writer.line("failed", reason=reason), (), before, (failed,))
+        return Draft(asked, writer.line("failed", reason=own_words(reason)), (), before, (failed,))
     if draw < 0.75:
         return Draft(random.choice(writer.phrasings.again), writer.act(request), (), before, (failed,))
     other = writer.stage.request(random)
     if other is None or other.deed is request.deed:
         return None
-    reply = f"{writer.line('failed', reason=reason)} {writer.echo(other)} {other.call}"
+    reply = f"{writer.line('failed', reason=own_words(reason))} {writer.echo(other)} {other.call}"
     return Draft(writer.ask(other), reply if random.random() < 0.5 else writer.act(other), (), before, (failed,))
 
 
@@ -231,8 +231,13 @@ def hindered(writer: Writer) -> Draft | None:
     if request is None:
         return None
     reason = writer.random.choice(writer.phrasings.reasons)
-    reply = fill(writer.random.choice(writer.phrasings.hindered), {"reason": reason.replace("you do not", "I do not")})
+    reply = fill(writer.random.choice(writer.phrasings.hindered), {"reason": own_words(reason)})
     return Draft(writer.ask(request), writer.lead(0.3, reply), notes=(f"You cannot do that now: {reason}.",))
+
+
+def own_words(reason: str) -> str:
+    """What hinders, as the game tells the character, in the character's mouth."""
+    return reason.replace("you do not", "I do not").replace("your ", "my ")
 
 
 def deictic(writer: Writer) -> Draft | None:

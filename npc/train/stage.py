@@ -51,6 +51,9 @@ class Known:
     def silent(self, random: Random) -> str | None:
         return fill(random.choice(self.form.silent), self.details) if self.form.silent else None
 
+    def answers(self, asked: str) -> bool:
+        return asked in (fill(each, self.details) for each in self.form.ask)
+
 
 @dataclass(frozen=True, slots=True)
 class Request:

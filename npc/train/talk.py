@@ -13,7 +13,7 @@ def knowledge(writer: Writer) -> Draft | None:
     lore = [fact for fact in writer.stage.facts if isinstance(fact, Told)]
     fact = random.choice(lore) if lore and random.random() < 0.75 else random.choice(writer.stage.facts)
     asked, answer = fact.question(random)
-    others = writer.others(fact, random.choices((0, 1, 2), (4, 5, 1))[0])
+    others = writer.others(fact, asked, random.choices((0, 1, 2), (4, 5, 1))[0])
     if isinstance(fact, Told) and random.random() < 0.2 and (pointed := fact.pointed_question(random)):
         # Of two passages of one form, only the names tell which is meant.
         asked, answer = pointed
@@ -37,12 +37,12 @@ def unknown(writer: Writer) -> Draft | None:
     fact = random.choice(lore) if lore and random.random() < 0.7 else random.choice(writer.stage.facts)
     draw = random.random()
     if draw < 0.5 and (silent := fact.silent(random)) is not None:
-        asked, knows = silent, [fact, *writer.others(fact, random.choices((0, 1), (6, 4))[0])]
+        asked, knows = silent, [fact, *writer.others(fact, silent, random.choices((0, 1), (6, 4))[0])]
     elif draw < 0.65 and isinstance(fact, Told) and (pointed := fact.pointed_question(random)):
         asked, knows = pointed[0], [_like(writer, fact)]
     else:
         asked, _ = fact.question(random)
-        knows = writer.others(fact, random.choices((0, 1, 2), (4, 4, 2))[0])
+        knows = writer.others(fact, asked, random.choices((0, 1, 2), (4, 4, 2))[0])
     return Draft(writer.said(asked), writer.line("unknown"), tuple(writer.passages(knows)))
 
 

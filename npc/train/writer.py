@@ -136,8 +136,9 @@ class Writer:
         among = near if near and self.random.random() < 0.6 else self.stage.facts
         return tuple(self.passages(self.random.sample(among, min(n, len(among)))))
 
-    def others(self, fact: Known | Told, n: int) -> list[Known | Told]:
-        others = [other for other in self.stage.facts if other is not fact]
+    def others(self, fact: Known | Told, asked: str, n: int) -> list[Known | Told]:
+        """Up to `n` beside `fact`, none of which tells what is asked."""
+        others = [other for other in self.stage.facts if other is not fact and not other.answers(asked)]
         return self.random.sample(others, min(n, len(others)))
 
     def passages(self, facts: Sequence[Known | Told]) -> list[str]:

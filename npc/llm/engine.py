@@ -105,7 +105,6 @@ class Engine:
         """Choose from `logits` [1 + n_drafts, vocab] while the drafts are what is chosen; why the reply ends, if so."""
         sequence, drafts = work.sequence, work.drafts
         if sequence.first_token_s == 0:
-            sequence.first_token_s = self._clock()
             self._scheduler.keep_read(sequence)
         guide, row = sequence.guide, 0
         masks = guide.masks() if guide else []  # taken now: once a token is accepted, the guide stands elsewhere
@@ -114,6 +113,7 @@ class Engine:
                 token = sequence.sampler.take(logits.token())
             else:
                 token = sequence.sampler.choose(logits[row], guide.unpack(masks[row]) if guide else None)
+            sequence.first_token_s = sequence.first_token_s or self._clock()  # by now a device has chosen it, too
             written, reason = self._append(sequence, token)
             n_agree = _n_common(written, drafts[row:])
             row += n_agree

@@ -204,14 +204,17 @@ def _load(settings: LanguageModelSettings, shape: str, folder: Path) -> tuple[Tr
 
 
 def _tune(model: Transformer, folder: Path, seconds: float) -> Report:
-    from npc.llm.gpu.tuning import tune, write
+    from npc.llm.gpu.tuning import quickest, tune, write
 
     end = time.monotonic() + seconds
-    found = tune(model, is_over=lambda: time.monotonic() > end)
-    write(folder, {key: blocks for key, (blocks, _) in found.items()})
+    trials = tune(model, is_over=lambda: time.monotonic() > end)
+    write(folder, quickest(trials))
     return {
         "took_s": round(seconds - (end - time.monotonic()), 1),
-        "found": [[list(key), str(blocks), f"{rate:.0f} GB/s"] for key, (blocks, rate) in found.items()],
+        "gb_per_s": [
+            {"matrix": list(key), "blocks": {str(blocks): round(rate) for blocks, rate in own}}
+            for key, own in trials.items()
+        ],
     }
 
 

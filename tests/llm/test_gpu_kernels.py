@@ -37,14 +37,36 @@ def error(near: torch.Tensor, exact: torch.Tensor) -> float:
     return float((near.float() - exact.float()).norm() / exact.float().norm())
 
 
+def blocks(kind: str, n_splits: int = 1, n_out: int = 16) -> Any:  # kernels.Blocks
+    return kernels.Blocks(n_out, kernels.INT4_TILE if kind == "int4" else 128, 4, 2, n_splits)
+
+
+def scratch(n_in: int) -> Any:  # kernels.Scratch
+    return kernels.Scratch.make(n_in, torch.bfloat16, DEVICE)
+
+
 @pytest.mark.parametrize("kind", ["bf16", "int8", "int4"])
 @pytest.mark.parametrize("n", [1, 5, 33])
+@pytest.mark.parametrize(("n_out", "n_in", "n_splits"), [(80, 96, 1), (64, 256, 1), (80, 1344, 2), (64, 1024, 4)])
+def test_rows_times_a_matrix(kind: str, n: int, n_out: int, n_in: int, n_splits: int) -> None:
+    matrix = linear(kind, n_out, n_in, bias=True)
+    between = scratch(n_in)
+    for seed in (2, 3):  # twice: what is counted between the parts must be as it was
+        x = torch.randn(64, n_in, generator=torch.Generator().manual_seed(seed)).bfloat16().to(DEVICE)
+        out = torch.full((64, n_out), torch.nan, device=DEVICE)
+        kernels.multiply(x, matrix, out, n, blocks(kind, n_splits), between)
+        assert error(out[:n], x[:n].float() @ matrix.unpacked().float().T + matrix.bias.float()) < 0.004
+        assert out[n:].isnan().all(), "other rows are left alone"
+
+
+@pytest.mark.parametrize("kind", ["bf16", "int8"])
 @pytest.mark.parametrize(("n_out", "n_in"), [(80, 96), (64, 256)])
-def test_rows_times_a_matrix(kind: str, n: int, n_out: int, n_in: int) -> None:
+def test_a_row_times_a_matrix_by_plain_arithmetic(kind: str, n_out: int, n_in: int) -> None:
     matrix = linear(kind, n_out, n_in, bias=True)
     x = torch.randn(64, n_in, generator=torch.Generator().manual_seed(2)).bfloat16().to(DEVICE)
     out = torch.full((64, n_out), torch.nan, device=DEVICE)
-    kernels.multiply(x, matrix, out, n, kernels.Blocks(16, 128))
+    kernels.multiply(x, matrix, out, 1, kernels.Blocks(16, 128, by_units=False), scratch(n_in))
+    n = 1
     assert error(out[:n], x[:n].float() @ matrix.unpacked().float().T + matrix.bias.float()) < 0.004
     assert out[n:].isnan().all(), "other rows are left alone"
 
@@ -62,13 +84,13 @@ def test_what_stands_before_and_after_a_matrix(kind: str, n: int) -> None:
     gated, expected = torch.zeros(64, 64, device=DEVICE), torch.zeros(64, 64, device=DEVICE)
     twin = TorchOps.__new__(TorchOps)  # products need no model
     ops = kernels.TritonOps.__new__(kernels.TritonOps)  # nor do theirs, but a place for the normalised
-    ops._tuned, ops._normed = {}, torch.zeros_like(hidden)
+    ops._tuned, ops._scratch = {}, kernels.Scratch.make(96, torch.float32, DEVICE)
     ops.product(hidden, both, gated, n, norm, "gate")
     twin.product(hidden, both, expected, n, norm, "gate")
     assert error(gated[:n], expected[:n]) < 0.01
     down = linear(kind, 96, 64)
     before = hidden.clone()
-    kernels.multiply(gated, down, hidden, n, kernels.Blocks(32, 64), None, "add")
+    kernels.multiply(gated, down, hidden, n, blocks(kind, n_out=32), ops._scratch, None, "add")
     assert error(hidden[:n] - before[:n], gated[:n] @ down.unpacked().float().T) < 0.01
     assert torch.equal(hidden[n:], before[n:])
 
@@ -205,10 +227,10 @@ def test_the_quickest_blocks_that_are_right_are_found_and_kept(tmp_path: Path) -
     found = tuning.tune(model, (1,), time_ms)
     assert len(found) == 5, "one of each shape of matrix"
     first = next(iter(found))
-    assert found[first][0] == list(tuning.candidates(model.layers[0].gate_up, 1))[2]
-    blocks = {key: each for key, (each, _) in found.items()}
-    tuning.write(tmp_path, blocks)
-    assert tuning.read(tmp_path) == blocks
+    assert found[first][0][0] == list(tuning.candidates(model.layers[0].gate_up, 1))[2]
+    quickest = tuning.quickest(found)
+    tuning.write(tmp_path, quickest)
+    assert tuning.read(tmp_path) == quickest
     assert tuning.read(tmp_path / "elsewhere") == {}
 
 
@@ -229,4 +251,4 @@ def test_blocks_that_give_another_result_are_passed_over(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(tuning, "multiply", sometimes_wrong)
     found = tuning.tune(model, (1,), lambda work, n_sets: 1.0)
-    assert {blocks.n_out for blocks, _ in found.values()} == {8}
+    assert {each.n_out for own in found.values() for each, _ in own} == {8}

@@ -38,27 +38,59 @@ class Blocks:
     n_in: int
     n_warps: int = 4
     n_stages: int = 1
+    n_splits: int = 1
+    """Parts of the inputs, a program each."""
+    by_units: bool = True
+    """On the matrix units, which take 16 rows at least; else, for one row, by plain arithmetic."""
 
 
-A_WARP = {"int4": 1024, "int8": 512, "dense": 256}
+INT4_TILE = 256
+"""Inputs of a block of int4: how its words lie."""
+A_WARP = {"int8": 512, "dense": 256}
 """Inputs that a warp's threads load at once, 16 bytes each."""
+_MOST_SUMS = 2**23
+"""Numbers that the parts of a split product may leave."""
+_MOST_PROGRAMS = 2**13
 
 Tuned = Mapping[tuple[str, int, int, int], Blocks]
 """By kind of matrix, n_out, n_in, and rows (rounded up as for the matrix units)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Scratch:
+    """What lies between the kernels of one product: normalised rows, and where the parts of a split one meet."""
+
+    normed: Tensor  # [N_ROWS, hidden]
+    sums: Tensor
+    arrived: Tensor
+
+    @classmethod
+    def make(cls, hidden_size: int, dtype: torch.dtype, device: torch.device) -> "Scratch":
+        return cls(
+            torch.zeros(N_ROWS, hidden_size, dtype=dtype, device=device),
+            torch.zeros(_MOST_SUMS, device=device),
+            torch.zeros(_MOST_PROGRAMS, dtype=torch.int32, device=device),
+        )
+
+    @staticmethod
+    def holds(blocks: Blocks, n_out: int, n_rows: int) -> bool:
+        n_programs = -(-n_out // blocks.n_out)
+        sums = blocks.n_splits * n_programs * blocks.n_out * max(16, power_of_two(n_rows))
+        return blocks.n_splits == 1 or (sums <= _MOST_SUMS and n_programs <= _MOST_PROGRAMS)
+
+
 def default_blocks(kind: Kind, n_out: int, n_in: int, n_rows: int) -> Blocks:
-    if n_rows > 1:
-        return Blocks(32 if n_out < 8192 else 64, 256 if kind == "int4" else 64, 4, 2)
-    whole = n_in & -n_in  # the greatest power of two that cuts the inputs without a rest
-    n_warps = 4 if whole >= 4 * A_WARP[kind] else 2
-    n_inputs = n_warps * A_WARP[kind]
-    return one_row(kind, 8 if n_out >= 4096 else 4, min(n_inputs, power_of_two(n_in)))
+    if n_rows == 1 and kind == "dense":
+        return one_row(kind, 8 if n_out >= 4096 else 4, min(4 * A_WARP[kind], power_of_two(n_in)))
+    n_splits = 1 if n_out > 8192 or n_in < 2048 else 4
+    if kind == "int4":
+        return Blocks(64 if n_rows <= 16 else 128, INT4_TILE, 4, 3, n_splits)
+    return Blocks(64, 128, 4, 3, n_splits)
 
 
 def one_row(kind: Kind, n_out: int, n_in: int) -> Blocks:
     """For one row: as many warps as there is a load of 16 bytes for each thread and output."""
-    return Blocks(n_out, n_in, max(1, n_in // A_WARP[kind]))
+    return Blocks(n_out, n_in, max(1, n_in // A_WARP[kind]), by_units=False)
 
 
 def power_of_two(n: int) -> int:
@@ -81,7 +113,7 @@ class TritonOps:
             torch.stack((layer.q_norm.weight, layer.k_norm.weight)) if layer.q_norm and layer.k_norm else None
             for layer in model.layers
         ]
-        self._normed = torch.zeros(N_ROWS, arch.hidden_size, dtype=model.dtype, device=device)
+        self._scratch = Scratch.make(arch.hidden_size, model.dtype, device)
         n_splits = self.n_splits(1)
         self._sums = torch.zeros(N_ROWS * n_splits, arch.q_size, device=device)
         self._weights = torch.zeros(N_ROWS * n_splits, arch.n_heads, 2, device=device)
@@ -109,13 +141,7 @@ class TritonOps:
     def product(
         self, x: Tensor, linear: DeviceLinear, out: Tensor, n: int, norm: RmsNorm | None = None, mode: Mode = "write"
     ) -> None:
-        if norm is not None and n > 1:  # once, for all the programs that read it
-            size = linear.n_in
-            products.normalise[n,](
-                x, norm.weight, norm.floor, self._normed, size, BLOCK=power_of_two(size), num_warps=8
-            )
-            x, norm = self._normed, None
-        multiply(x, linear, out, n, self.blocks(linear, n), norm, mode)
+        multiply(x, linear, out, n, self.blocks(linear, n), self._scratch, norm, mode)
 
     def place(self, index: int, buffers: Buffers, cache: LayerCache, n: int) -> None:
         arch, norms = self._model.arch, self._head_norms[index]
@@ -217,15 +243,20 @@ def multiply(
     out: Tensor,
     n: int,
     blocks: Blocks,
+    scratch: Scratch,
     norm: RmsNorm | None = None,
     mode: Mode = "write",
     is_launched: bool = True,
 ) -> None:
-    """As `Ops.product`, cut into `blocks`; `x` has `padded(n)` rows at least, and only a single row is normalised.
-
-    Where it is not launched, it is compiled alone.
-    """
-    grid = (-(-linear.n_out // blocks.n_out),)
+    """As `Ops.product`, cut into `blocks`. Where it is not launched, the product is compiled alone."""
+    if norm is not None and blocks.by_units:  # once, for all the programs that read it
+        if is_launched:
+            size = linear.n_in
+            products.normalise[n,](
+                x, norm.weight, norm.floor, scratch.normed, size, BLOCK=power_of_two(size), num_warps=8
+            )
+        x, norm = scratch.normed, None
+    grid = (-(-linear.n_out // blocks.n_out), blocks.n_splits)
     call = products.product[grid] if is_launched else functools.partial(products.product.warmup, grid=grid)
     call(
         x,
@@ -235,6 +266,8 @@ def multiply(
         linear.weight if linear.scales is None else linear.scales,
         linear.weight if linear.bias is None else linear.bias,
         out,
+        scratch.sums,
+        scratch.arrived,
         n,
         linear.n_in,
         linear.n_out,
@@ -243,9 +276,10 @@ def multiply(
         MODE=_MODES[mode],
         NORMED=norm is not None,
         BIASED=linear.bias is not None,
-        BM=padded(n),
+        BM=max(16, power_of_two(n)) if blocks.by_units else 1,
         BN=blocks.n_out,
         BK=blocks.n_in,
+        SPLITS=blocks.n_splits,
         STAGES=blocks.n_stages,
         EVEN=linear.n_in % blocks.n_in == 0 and linear.n_out % blocks.n_out == 0,
         UNITS=_units(x),
@@ -255,10 +289,9 @@ def multiply(
 
 def unpack(linear: DeviceLinear) -> Tensor:
     """The weights of an int4 matrix, [n_out, n_in] in its `dtype`."""
-    n_groups = linear.n_in // 32
-    block = min(128, power_of_two(n_groups))
     out = torch.empty(linear.n_out, linear.n_in, dtype=linear.dtype, device=linear.weight.device)
-    products.unpack[linear.n_out, -(-n_groups // block)](linear.weight, linear.scales, out, n_groups, BG=block)
+    n_tiles = linear.weight.shape[1]
+    products.unpack[linear.n_out, n_tiles](linear.weight, linear.scales, out, linear.n_in, linear.n_out, num_warps=1)
     return out
 
 

@@ -1,8 +1,11 @@
 """Matrices on a device: repacked when they are loaded from the form in which a CPU reads them.
 
-int4: `words` [n_out, n_in / 32, 4] int32, a group of 32 inputs in the 16 bytes
-that a thread loads at once: bits 4s to 4s + 3 of word w are input 4s + w. Its
-scale and low lie in one int32 of `scales` [n_out, n_in / 32], as two float16.
+int4: `weight` [n_out, tiles, 32] int32, a tile of 256 inputs in 32 words: slot
+s of word w is input 32s + w, so that a slot of all words is a group, and meets
+inputs that lie side by side. Slots begin at bit 7 and go round: four of them
+stand in a float32's fraction as they are, the others when halves are swapped.
+A group's scale and low are two float16 in one int32 of `scales`
+[8 · tiles, n_out]. What the last tile lacks are zeros.
 int8: `weight` [n_out, n_in] int8 and `scales` [n_out] float32.
 """
 
@@ -20,6 +23,9 @@ Kind = Literal["dense", "int8", "int4"]
 
 _RECORD = 4 * LANES
 """Bytes of scales and lows that precede the weights of a tile's group, in int4."""
+
+_SLOTS = 8
+"""Of four bits in a word."""
 
 _UNPACKED_ROWS = 4096
 
@@ -43,8 +49,8 @@ class DeviceLinear:
             self.scales = tensors["scale"][: self.n_out].float().contiguous()
         else:
             self.kind = "int4"
-            words, scales = _int4_rows(tensors["packed"])
-            self.weight, self.scales = words[: self.n_out].contiguous(), scales[: self.n_out].contiguous()
+            words, scales = _int4_tiles(tensors["packed"])
+            self.weight, self.scales = words[: self.n_out].contiguous(), scales[:, : self.n_out].contiguous()
 
     @property
     def tensors(self) -> Mapping[str, Tensor]:
@@ -73,12 +79,15 @@ class DeviceLinear:
         if self.kind == "int8":
             return (self.weight * self.scales[:, None]).to(self.dtype)
         out = torch.empty(self.n_out, self.n_in, dtype=self.dtype, device=self.weight.device)
-        shifts = torch.arange(0, 32, 4, device=self.weight.device, dtype=torch.int32)
+        halves = self.scales.view(torch.float16).view(len(self.scales), self.n_out, 2).transpose(0, 1).float()
         for first in range(0, self.n_out, _UNPACKED_ROWS):  # what lies between takes several times the result's room
             rows = slice(first, first + _UNPACKED_ROWS)
-            levels = (self.weight[rows, :, None, :] >> shifts[:, None]) & 15  # [rows, n_groups, 8, 4]
-            halves = self.scales[rows].view(torch.float16).view(len(levels), -1, 2).float()
-            out[rows] = (levels.flatten(2) * halves[..., :1] + halves[..., 1:]).flatten(1)
+            words = self.weight[rows]
+            slots = [words >> 7, words >> 11, words >> 15, words >> 19, words >> 23, words >> 27]
+            slots += [(words >> 31) & 1 | words << 1, words >> 3]
+            levels = (torch.stack(slots, 2) & 15).flatten(1, 2)  # [rows, groups, 32]
+            values = levels * halves[rows, :, :1] + halves[rows, :, 1:]
+            out[rows] = values.flatten(1)[:, : self.n_in]
         return out
 
 
@@ -92,18 +101,24 @@ def _unpack() -> "Callable[[DeviceLinear], Tensor] | None":
     return unpack
 
 
-def _int4_rows(packed: Tensor) -> tuple[Tensor, Tensor]:
+def _int4_tiles(packed: Tensor) -> tuple[Tensor, Tensor]:
     """`Int4Linear`'s tiles [n_tiles, n_groups, bytes] → words and scales of whole tiles of rows; see the module."""
     n_tiles, n_groups, _ = packed.shape
-    halves = packed[..., :_RECORD].contiguous().view(torch.int16).view(n_tiles, n_groups, 2, LANES)
-    scales = halves.permute(0, 3, 1, 2).contiguous().view(torch.int32).view(n_tiles * LANES, n_groups)
-    eights = packed[..., _RECORD:].contiguous().view(torch.int32).view(n_tiles, n_groups, GROUP // 8, LANES)
-    words = torch.zeros(n_tiles, LANES, n_groups, 4, dtype=torch.int32, device=packed.device)
+    n_more = -n_groups % _SLOTS
+    packed = F.pad(packed, (0, 0, 0, n_more)) if n_more else packed
+    halves = packed[..., :_RECORD].contiguous().view(torch.int16).view(n_tiles, -1, 2, LANES)
+    scales = halves.permute(1, 0, 3, 2).contiguous().view(torch.int32).view(-1, n_tiles * LANES)
+    eights = packed[..., _RECORD:].contiguous().view(torch.int32).view(n_tiles, -1, _SLOTS, GROUP // 8, LANES)
+    words = torch.zeros(n_tiles, LANES, eights.shape[1], GROUP, dtype=torch.int32, device=packed.device)
     for i in range(GROUP):
         shift = i % 4 * 8 + i % 8 // 4 * 4  # a CPU's byte holds two inputs that stand four apart
-        level = (eights[:, :, i // 8] >> shift) & 15
-        words[..., i % 4] |= level.transpose(1, 2) << (i // 4 * 4)
-    return words.view(n_tiles * LANES, n_groups, 4), scales
+        for slot in range(_SLOTS):
+            level = ((eights[:, :, slot, i // 8] >> shift) & 15).transpose(1, 2)  # [n_tiles, LANES, tiles]
+            at = (7 + 4 * slot) % 32
+            words[..., i] |= level << at
+            if at > 28:  # and round
+                words[..., i] |= level >> (32 - at)
+    return words.view(n_tiles * LANES, -1, GROUP), scales
 
 
 def _int8_rows(packed: Tensor) -> Tensor:

@@ -27,50 +27,10 @@ def _float_halves(pair):
 
 @triton.jit
 def _one_row(
-    x, norm, weights, scales, rows, n_in, n_out,
-    KIND: tl.constexpr, NORMED: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr,
-    EVEN: tl.constexpr,
+    x, norm, weights, rows, n_in, n_out,
+    NORMED: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr,
 ):  # fmt: skip
     """x [n_in] · the matrix's `rows` [BN] → [BN] sums, and the sum of x²."""
-    if KIND == 2:
-        BG: tl.constexpr = BK // 32
-        n_groups = n_in // 32
-        word = tl.arange(0, 4)
-        # Groups before rows: so a thread has one group of all rows, and reads that group's inputs once.
-        acc = tl.zeros([BG, BN], tl.float32)
-        square = tl.zeros([BG, 4], tl.float32)
-        for start in tl.range(0, n_groups, BG, num_stages=STAGES):
-            groups = start + tl.arange(0, BG)
-            at = rows.to(tl.int64)[None, :] * n_groups + groups[:, None]
-            inputs = groups[:, None] * 32 + word[None, :]
-            if EVEN:
-                words = tl.load(weights + at[:, :, None] * 4 + word[None, None, :])
-                pair = tl.load(scales + at)
-            else:
-                is_in = (rows < n_out)[None, :] & (groups < n_groups)[:, None]
-                words = tl.load(weights + at[:, :, None] * 4 + word[None, None, :], mask=is_in[:, :, None], other=0)
-                pair = tl.load(scales + at, mask=is_in, other=0)
-            words = words.to(tl.uint32, bitcast=True)
-            dots = tl.zeros([BG, BN, 4], tl.float32)
-            sums = tl.zeros([BG, 4], tl.float32)
-            for s in tl.static_range(8):
-                if EVEN:
-                    a = tl.load(x + inputs + 4 * s).to(tl.float32)
-                else:
-                    a = tl.load(x + inputs + 4 * s, mask=(groups < n_groups)[:, None], other=0).to(tl.float32)
-                if NORMED:
-                    square += a * a
-                    if EVEN:
-                        a *= tl.load(norm + inputs + 4 * s)
-                    else:
-                        a *= tl.load(norm + inputs + 4 * s, mask=(groups < n_groups)[:, None], other=0)
-                sums += a
-                # Instead of moving the four bits down, the input is made smaller by as much: a power of two.
-                level = (words & (0xF << (4 * s))).to(tl.float32)
-                dots += level * (a * (1.0 / (1 << (4 * s))))[:, None, :]
-            scale, low = _float_halves(pair)
-            acc += scale * tl.sum(dots, 2) + low * tl.sum(sums, 1)[:, None]
-        return tl.sum(acc, 0), tl.sum(tl.sum(square, 1), 0)
     acc = tl.zeros([BN, BK], tl.float32)
     square = tl.zeros([BK], tl.float32)
     for start in tl.range(0, n_in, BK, num_stages=STAGES):
@@ -90,89 +50,94 @@ def _one_row(
 
 
 @triton.jit
-def _some_rows(
-    x, weights, scales, rows, n_in, n_out,
-    KIND: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr,
-    EVEN: tl.constexpr, UNITS: tl.constexpr,
-):  # fmt: skip
-    """x [BM, n_in] · the matrix's `rows` [BN] → [BM, BN] sums. Idle rows of x are there, and mean nothing."""
-    m = tl.arange(0, BM)
-    acc = tl.zeros([BN, BM], tl.float32)  # weights stand left, where the units take them from registers
-    if KIND == 2:
-        BG: tl.constexpr = BK // 32
-        BW: tl.constexpr = BG * 4
-        n_groups = n_in // 32
-        word = tl.arange(0, BW)
-        at = rows.to(tl.int64)[:, None] * n_groups
-        for start in tl.range(0, n_groups, BG, num_stages=STAGES):
-            groups = start + word // 4
-            inputs = groups * 32 + word % 4
-            if EVEN:
-                words = tl.load(weights + at * 4 + (start * 4 + word)[None, :])
-                pair = tl.load(scales + at + groups[None, :])
-            else:
-                is_in = (rows < n_out)[:, None] & (groups < n_groups)[None, :]
-                words = tl.load(weights + at * 4 + (start * 4 + word)[None, :], mask=is_in, other=0)
-                pair = tl.load(scales + at + groups[None, :], mask=is_in, other=0)
-            scale, low = _float_halves(pair)
-            for s in tl.static_range(8):
-                if EVEN:
-                    a = tl.load(x + m[:, None] * n_in + (inputs + 4 * s)[None, :])
-                else:
-                    a = tl.load(
-                        x + m[:, None] * n_in + (inputs + 4 * s)[None, :], mask=(groups < n_groups)[None, :], other=0
-                    )
-                level = ((words >> (4 * s)) & 0xF).to(tl.float32) * scale + low
-                acc = tl.dot(level.to(UNITS), tl.trans(a.to(UNITS)), acc)
+def _level(words, SLOT: tl.constexpr, NATIVE: tl.constexpr):
+    """What stands in one of a word's eight slots, and `_above(SLOT)`, as float32: bits of a number's fraction."""
+    if SLOT >= 4:
+        words = (words << 16) | (words >> 16)
+    mask: tl.constexpr = 15 << (7 + SLOT % 4 * 4)
+    exponent: tl.constexpr = (127 + 16 - SLOT % 4 * 4) << 23
+    if NATIVE:  # the compiler makes two instructions of it
+        bits = tl.inline_asm_elementwise(
+            "lop3.b32 $0, $1, $2, $3, 0xEA;", "=r,r,r,r", [words, mask, exponent], tl.uint32, is_pure=True, pack=1
+        )
     else:
-        for start in tl.range(0, n_in, BK, num_stages=STAGES):
-            inputs = start + tl.arange(0, BK)
-            at = rows.to(tl.int64)[:, None] * n_in + inputs[None, :]
-            if EVEN:
-                w = tl.load(weights + at)
-                a = tl.load(x + m[:, None] * n_in + inputs[None, :])
-            else:
-                is_in = inputs < n_in
-                w = tl.load(weights + at, mask=(rows < n_out)[:, None] & is_in[None, :], other=0)
-                a = tl.load(x + m[:, None] * n_in + inputs[None, :], mask=is_in[None, :], other=0)
-            acc = tl.dot(w.to(UNITS), tl.trans(a.to(UNITS)), acc)
-    return tl.trans(acc)
+        bits = (words & mask) | exponent
+    return bits.to(tl.float32, bitcast=True)
 
 
 @triton.jit
-def _outputs(
-    x, norm, floor, weights, scales, bias, rows, n_in, n_out,
-    KIND: tl.constexpr, NORMED: tl.constexpr, BIASED: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr,
-    BK: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, UNITS: tl.constexpr,
+def _above(SLOT: tl.constexpr):
+    return 1 << (16 - SLOT % 4 * 4)
+
+
+@triton.jit
+def _fours(
+    x, weights, scales, rows, first, last, n_rows, n_in, n_out,
+    BM: tl.constexpr, BN: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, UNITS: tl.constexpr,
 ):  # fmt: skip
-    """[BM, BN] float32: the linear layer's outputs `rows`."""
-    if BM == 1:
-        sums, square = _one_row(x, norm, weights, scales, rows, n_in, n_out, KIND, NORMED, BN, BK, STAGES, EVEN)
-        acc = sums[None, :]
-        if NORMED:
-            acc *= tl.rsqrt(square + floor)
-    else:
-        acc = _some_rows(x, weights, scales, rows, n_in, n_out, KIND, BM, BN, BK, STAGES, EVEN, UNITS)
-    if KIND == 1:
-        acc *= tl.load(scales + rows, mask=rows < n_out, other=0)[None, :]
-    if BIASED:
-        acc += tl.load(bias + rows, mask=rows < n_out, other=0).to(tl.float32)[None, :]
+    """x [n_rows, n_in] · the matrix's `rows` [BN] → [BN, BM] sums over tiles of 256 inputs, `first` to `last`."""
+    m, word = tl.arange(0, BM), tl.arange(0, 32)
+    n_words = tl.cdiv(n_in, 256) * 32
+    of_rows = weights + rows.to(tl.int64)[:, None] * n_words + word[None, :]
+    of_x = x + m[:, None] * n_in + word[None, :]
+    is_row, is_out = (m < n_rows)[:, None], rows < n_out
+    acc = tl.zeros([BN, BM], tl.float32)
+    for tile in tl.range(first, last, num_stages=STAGES):
+        if EVEN:
+            words = tl.load(of_rows + tile * 32)
+        else:
+            words = tl.load(of_rows + tile * 32, mask=is_out[:, None], other=0)
+        words = words.to(tl.uint32, bitcast=True)
+        for slot in tl.static_range(8):
+            inputs = tile * 256 + slot * 32
+            own = scales + (tile * 8 + slot) * n_out + rows
+            if EVEN:
+                pair = tl.load(own)
+                a = tl.load(of_x + inputs, mask=is_row, other=0)
+            else:
+                pair = tl.load(own, mask=is_out, other=0)
+                a = tl.load(of_x + inputs, mask=is_row & (inputs + word < n_in)[None, :], other=0)
+            scale, low = _float_halves(pair)
+            low -= scale * _above(slot)
+            w = _level(words, slot, UNITS == tl.bfloat16) * scale[:, None] + low[:, None]
+            acc = tl.dot(w.to(UNITS), tl.trans(a.to(UNITS)), acc)
     return acc
 
 
 @triton.jit
-def unpack(words, scales, out, n_groups, BG: tl.constexpr):
-    """Some groups of a row of int4 → out [n_out, n_groups · 32], for products of so many rows that it pays."""
-    row = tl.program_id(0).to(tl.int64)
-    group, word = tl.program_id(1) * BG + tl.arange(0, BG), tl.arange(0, 4)
-    is_in = group < n_groups
-    at = (row * n_groups + group)[:, None] * 4 + word[None, :]
-    fours = tl.load(words + at, mask=is_in[:, None], other=0)
-    scale, low = _float_halves(tl.load(scales + row * n_groups + group, mask=is_in, other=0))
-    for s in tl.static_range(8):
-        values = ((fours >> (4 * s)) & 0xF).to(tl.float32) * scale[:, None] + low[:, None]
-        to = out + (row * n_groups + group)[:, None] * 32 + 4 * s + word[None, :]
-        tl.store(to, values.to(out.dtype.element_ty), mask=is_in[:, None])
+def _some_rows(
+    x, weights, rows, first, last, n_rows, n_in, n_out,
+    BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, UNITS: tl.constexpr,
+):  # fmt: skip
+    """The same for matrices of 8 and 16 bits, over blocks of BK inputs."""
+    m, k = tl.arange(0, BM), tl.arange(0, BK)
+    of_rows = weights + rows.to(tl.int64)[:, None] * n_in + k[None, :]
+    of_x = x + m[:, None] * n_in + k[None, :]
+    is_row = (m < n_rows)[:, None]
+    acc = tl.zeros([BN, BM], tl.float32)  # weights stand left, where the units take them from registers
+    for block in tl.range(first, last, num_stages=STAGES):
+        start = block * BK
+        if EVEN:
+            w = tl.load(of_rows + start)
+            a = tl.load(of_x + start, mask=is_row, other=0)
+        else:
+            is_in = (start + k < n_in)[None, :]
+            w = tl.load(of_rows + start, mask=(rows < n_out)[:, None] & is_in, other=0)
+            a = tl.load(of_x + start, mask=is_row & is_in, other=0)
+        acc = tl.dot(w.to(UNITS), tl.trans(a.to(UNITS)), acc)
+    return acc
+
+
+@triton.jit
+def unpack(words, scales, out, n_in, n_out):
+    """A tile of a row of int4 → out [n_out, n_in], for products of so many rows that it pays."""
+    row, tile, word = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.arange(0, 32)
+    levels = tl.load(words + (row * tl.num_programs(1) + tile) * 32 + word).to(tl.uint32, bitcast=True)
+    for slot in tl.static_range(8):
+        scale, low = _float_halves(tl.load(scales + (tile * 8 + slot) * n_out + row))
+        values = _level(levels, slot, False) * scale + (low - scale * _above(slot))
+        inputs = tile * 256 + slot * 32 + word
+        tl.store(out + row * n_in + inputs, values.to(out.dtype.element_ty), mask=inputs < n_in)
 
 
 @triton.jit
@@ -188,48 +153,78 @@ def normalise(x, norm, floor, out, n, BLOCK: tl.constexpr):
 
 @triton.jit
 def product(
-    x,  # [≥ BM, n_in]: float32 where NORMED, else bfloat16
+    x,  # [≥ n_rows, n_in]: float32 where NORMED, else bfloat16
     norm,  # [n_in] float32, with the factor √n_in; any pointer where not NORMED
     floor,  # n_in · eps
     weights,
     scales,
     bias,
     out,  # [n_rows, n_out], and n_out / 2 where gated
+    sums,  # [SPLITS, programs, BN, BM] float32: what the parts of a split product leave
+    arrived,  # [programs] int32, zeros: how many of the parts are there
     n_rows,
     n_in,
     n_out,
     piece,  # rows of gate, then as many of up, and so on
     KIND: tl.constexpr,
     MODE: tl.constexpr,
-    NORMED: tl.constexpr,  # of one row alone
+    NORMED: tl.constexpr,  # of one row alone, where BM is 1
     BIASED: tl.constexpr,
-    BM: tl.constexpr,  # 1, or n_rows rounded up to a power of two ≥ 16
+    BM: tl.constexpr,  # 1, by plain arithmetic; or n_rows rounded up to a power of two ≥ 16, by the matrix units
     BN: tl.constexpr,
     BK: tl.constexpr,
+    SPLITS: tl.constexpr,  # parts of the inputs, a program each
     STAGES: tl.constexpr,
     EVEN: tl.constexpr,  # n_in and the outputs are multiples of BK and BN
     UNITS: tl.constexpr,  # what the matrix units take
 ):
-    m = tl.arange(0, BM)
-    j = tl.program_id(0) * BN + tl.arange(0, BN)
+    program, part = tl.program_id(0), tl.program_id(1)
+    m, n = tl.arange(0, BM), tl.arange(0, BN)
+    j = program * BN + n
     if MODE == 2:  # a gate and its up stand side by side
         rows = (j // 2) // piece * (2 * piece) + (j // 2) % piece + j % 2 * piece
     else:
         rows = j
-    values = _outputs(
-        x, norm, floor, weights, scales, bias, rows, n_in, n_out,
-        KIND, NORMED, BIASED, BM, BN, BK, STAGES, EVEN, UNITS,
-    )  # fmt: skip
+    if BM == 1:
+        acc, square = _one_row(x, norm, weights, rows, n_in, n_out, NORMED, BN, BK, STAGES, EVEN)
+        acc = acc[:, None]
+        if NORMED:
+            acc *= tl.rsqrt(square + floor)
+    else:
+        n_blocks = tl.cdiv(n_in, BK)
+        share = tl.cdiv(n_blocks, SPLITS)
+        first = part * share
+        last = tl.minimum(n_blocks, first + share)
+        if KIND == 2:
+            acc = _fours(x, weights, scales, rows, first, last, n_rows, n_in, n_out, BM, BN, STAGES, EVEN, UNITS)
+        else:
+            acc = _some_rows(x, weights, rows, first, last, n_rows, n_in, n_out, BM, BN, BK, STAGES, EVEN, UNITS)
+        if SPLITS > 1:  # who comes last adds up what all have left, in the order of the inputs
+            at = (program * BN + n[:, None]) * BM + m[None, :]
+            size = tl.num_programs(0) * BN * BM
+            tl.store(sums + part * size + at, acc)
+            tl.debug_barrier()
+            if tl.atomic_add(arrived + program, 1, sem="acq_rel") < SPLITS - 1:
+                return
+            tl.store(arrived + program, 0)
+            acc = tl.zeros([BN, BM], tl.float32)
+            for each in tl.static_range(SPLITS):
+                acc += tl.load(sums + each * size + at, cache_modifier=".cg")
+    values = tl.trans(acc)
+    if KIND == 1:
+        values *= tl.load(scales + rows, mask=rows < n_out, other=0)[None, :]
+    if BIASED:
+        values += tl.load(bias + rows, mask=rows < n_out, other=0).to(tl.float32)[None, :]
     if MODE == 2:
         n_columns = n_out // 2
-        columns = tl.program_id(0) * (BN // 2) + tl.arange(0, BN // 2)
+        columns = program * (BN // 2) + tl.arange(0, BN // 2)
         gate, up = tl.split(tl.reshape(values, (BM, BN // 2, 2)))
         values = gate / (1.0 + tl.exp(-gate)) * up
     else:
         n_columns = n_out
         columns = j
-    at = out + m[:, None].to(tl.int64) * n_columns + columns[None, :]
+    to = out + m[:, None].to(tl.int64) * n_columns + columns[None, :]
     is_in = (m < n_rows)[:, None] & (columns < n_columns)[None, :]
     if MODE == 1:
-        values += tl.load(at, mask=is_in, other=0).to(tl.float32)
-    tl.store(at, values.to(out.dtype.element_ty), mask=is_in)
+        values += tl.load(to, mask=is_in, other=0).to(tl.float32)
+    tl.store(to, values.to(out.dtype.element_ty), mask=is_in)

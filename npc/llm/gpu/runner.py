@@ -65,8 +65,9 @@ class GpuRunner:
         self._prompts = Runner(model, n_pages + 1, page_size, cache_type)
         self._n_table = -(-model.n_positions // page_size)
         self._buffers = Buffers.make(model.arch, self._n_table, model.dtype, model.device)
-        step = Step(model, self._prompts.cache, self._buffers, make_ops(model))
-        self._forward, self._choose = step.forward, step.choose
+        # Kept also where graphs run instead: they read and write what the kernels have made for themselves.
+        self._step = Step(model, self._prompts.cache, self._buffers, make_ops(model))
+        self._forward, self._choose = self._step.forward, self._step.choose
         self._places = Upload(self._buffers.places)
         self._ids = Upload(self._buffers.ids)
         self._params = Upload(self._buffers.params)
@@ -77,7 +78,7 @@ class GpuRunner:
         self._slots: dict[Sampler, _Slot] = {}
         self._ahead: list[_Fed] = []
         if is_captured and self._device.type == "cuda":
-            self._capture(step)
+            self._capture()
 
     def copy_pages(self, copies: Sequence[tuple[int, int]]) -> None:
         self._prompts.copy_pages(copies)
@@ -206,11 +207,11 @@ class GpuRunner:
             self._slots[sampler] = slot
         return self._slots
 
-    def _capture(self, step: Step) -> None:
+    def _capture(self) -> None:
         """Graphs of every bucket, of passes and of choices; without them (it is logged) each kernel is launched."""
         try:
-            forward = {n: _graph(step.forward, n) for n in reversed(BUCKETS)}
-            choose = {n: _graph(step.choose, n) for n in reversed(BUCKETS)}
+            forward = {n: _graph(self._step.forward, n) for n in reversed(BUCKETS)}
+            choose = {n: _graph(self._step.choose, n) for n in reversed(BUCKETS)}
         except RuntimeError as error:
             _log.warning("no CUDA graphs, so replies are written more slowly: %s", error)
             torch.cuda.synchronize()

@@ -4,7 +4,7 @@ import dataclasses
 import json
 import logging
 import statistics
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,18 @@ from pathlib import Path
 import torch
 import triton
 
-from npc.llm.gpu.kernels import A_WARP, Blocks, Tuned, default_blocks, multiply, one_row, padded, power_of_two
+from npc.llm.gpu.kernels import (
+    A_WARP,
+    INT4_TILE,
+    Blocks,
+    Scratch,
+    Tuned,
+    default_blocks,
+    multiply,
+    one_row,
+    padded,
+    power_of_two,
+)
 from npc.llm.gpu.linear import DeviceLinear
 from npc.llm.gpu.step import N_ROWS, Mode, on_device
 from npc.llm.gpu.twin import TorchOps
@@ -20,8 +31,13 @@ from npc.llm.gpu.upload import new_event
 from npc.llm.model import RmsNorm, Transformer
 
 _log = logging.getLogger(__name__)
+_PROGRAMS = 8 * 132
+"""More than these are not wanted of a product: eight for each multiprocessor of an H200."""
 _CACHE_BYTES = 128 * 2**20
 """More than a device's L2 holds: what is timed reads this much between two visits of the same weights."""
+
+Trials = Mapping[tuple[str, int, int, int], Sequence[tuple[Blocks, float]]]
+"""By the keys of `Tuned`: blocks that gave what the twin gives, and GB/s of weights; the quickest first."""
 
 
 def read(derived: Path | None) -> Tuned:
@@ -42,11 +58,11 @@ def write(derived: Path, tuned: Tuned) -> Path:
 
 def tune(
     model: Transformer,
-    n_rows: Sequence[int] = (1, 64, 16),
+    n_rows: Sequence[int] = (1, 64, 16, 32),
     time_ms: Callable[[Callable[[int], None], int], float] | None = None,
     is_over: Callable[[], bool] = lambda: False,
-) -> dict[tuple[str, int, int, int], tuple[Blocks, float]]:
-    """The quickest blocks of each shape of matrix, and GB/s; begins with the shapes that are read most.
+) -> Trials:
+    """All candidates for each shape of matrix; begins with the shapes that are read most.
 
     `time_ms(work, n)` times work(i) over n sets of weights; `is_over` ends the search early.
     """
@@ -63,22 +79,28 @@ def tune(
     head = on_device(model.head)
     uses.setdefault((head.kind, head.n_out, head.n_in), []).append(_Use(head, model.norm))
     largest_first = sorted(uses.items(), key=lambda item: -item[1][0].linear.n_bytes * len(item[1]))
+    scratch = Scratch.make(model.arch.hidden_size, model.dtype, model.device)
     benches = {
-        (*shape, padded(n)): _Bench(model, own[: 1 + _CACHE_BYTES // own[0].linear.n_bytes], n, time_ms)
+        (*shape, padded(n)): _Bench(model, own[: 1 + _CACHE_BYTES // own[0].linear.n_bytes], n, scratch, time_ms)
         for n in n_rows
         for shape, own in largest_first
     }
     if model.device.type == "cuda":
         _compile(list(benches.values()))
-    best: dict[tuple[str, int, int, int], tuple[Blocks, float]] = {}
+    trials: dict[tuple[str, int, int, int], list[tuple[Blocks, float]]] = {}
     for key, bench in benches.items():
+        own = trials.setdefault(key, [])
         for blocks in bench.candidates:
             if is_over():
-                return best
-            rate = bench.linear.n_bytes / bench.ms(blocks) / 1e6
-            if rate > best.get(key, (blocks, 0.0))[1]:
-                best[key] = blocks, rate
-    return best
+                break
+            own.append((blocks, bench.linear.n_bytes / bench.ms(blocks) / 1e6))
+    return {
+        key: sorted((each for each in own if each[1] > 0), key=lambda each: -each[1]) for key, own in trials.items()
+    }
+
+
+def quickest(trials: Trials) -> Tuned:
+    return {key: own[0][0] for key, own in trials.items() if own}
 
 
 def _compile(benches: Sequence["_Bench"]) -> None:
@@ -94,16 +116,24 @@ def _compile(benches: Sequence["_Bench"]) -> None:
 
 def candidates(linear: DeviceLinear, n: int) -> Iterator[Blocks]:
     """The default first."""
-    kind = linear.kind
-    default = default_blocks(kind, linear.n_out, linear.n_in, padded(n))
-    if n == 1:
-        inputs = {min(n_warps * A_WARP[kind], power_of_two(linear.n_in)) for n_warps in (4, 2, 1, 8)}
-        others = [one_row(kind, rows, each) for rows in (8, 4, 16, 2) for each in inputs]
-    elif kind == "int4":
-        others = [Blocks(32, 512, 4, 2), Blocks(64, 256, 4, 3), Blocks(64, 256, 4, 2), Blocks(16, 512, 4, 2)]
+    kind, n_in = linear.kind, linear.n_in
+    yield (default := default_blocks(kind, linear.n_out, n_in, padded(n)))
+    others: list[Blocks] = []
+    if n == 1 and kind != "int4":
+        inputs = {min(n_warps * A_WARP[kind], power_of_two(n_in)) for n_warps in (4, 2, 1, 8)}
+        others += [one_row(kind, rows, each) for rows in (8, 4, 16, 2) for each in inputs]
+    if kind == "int4":
+        tiles = [(32, 2), (64, 4), (64, 2), (128, 4)] if n <= 16 else [(64, 4), (128, 4), (128, 8), (256, 8)]
+        wanted = [(n_out, INT4_TILE, n_warps, n_stages) for n_out, n_warps in tiles for n_stages in (3, 4, 2)]
     else:
-        others = [Blocks(32, 128, 4, 3), Blocks(64, 128, 4, 3), Blocks(64, 64, 4, 4), Blocks(16, 128, 4, 4)]
-    yield from dict.fromkeys([default, *others])
+        wanted = [(32, 128, 4, 3), (64, 128, 4, 3), (64, 64, 4, 4), (16, 128, 4, 4), (128, 64, 4, 4), (64, 256, 4, 3)]
+    for n_out, n_inputs, n_warps, n_stages in wanted:
+        n_programs, n_blocks = -(-linear.n_out // n_out), -(-n_in // n_inputs)
+        splits = [n for n in (1, 2, 4, 8) if n == 1 or (n_programs * n <= _PROGRAMS and n_blocks >= 2 * n)]
+        others += [Blocks(n_out, n_inputs, n_warps, n_stages, n_splits) for n_splits in splits[-3:]]
+    for blocks in dict.fromkeys(others):
+        if blocks != default and Scratch.holds(blocks, linear.n_out, n):
+            yield blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,17 +147,21 @@ class _Bench:
     """One shape of matrix, in the layers that read it."""
 
     def __init__(
-        self, model: Transformer, uses: Sequence[_Use], n: int, time_ms: Callable[[Callable[[int], None], int], float]
+        self,
+        model: Transformer,
+        uses: Sequence[_Use],
+        n: int,
+        scratch: Scratch,
+        time_ms: Callable[[Callable[[int], None], int], float],
     ) -> None:
         first = uses[0]
-        self._uses, self._n, self._time_ms = uses, n, time_ms
+        self._uses, self._n, self._scratch, self._time_ms = uses, n, scratch, time_ms
         self.linear, self.candidates = first.linear, list(candidates(first.linear, n))
-        self._is_normed = first.norm is not None and n == 1
         columns = first.linear.n_out // (2 if first.mode == "gate" else 1)
         x = torch.randn(N_ROWS, first.linear.n_in, device=model.device)
-        self._x = x if self._is_normed else x.to(model.dtype)
-        self._out, self._exact = (torch.empty(N_ROWS, columns, dtype=model.dtype, device=model.device) for _ in "ab")
-        TorchOps(model).product(self._x, first.linear, self._exact, n, self._norm(0), first.mode)
+        self._x = x if first.norm is not None else x.to(model.dtype)
+        self._out, self._exact = (torch.zeros(N_ROWS, columns, dtype=model.dtype, device=model.device) for _ in "ab")
+        TorchOps(model).product(self._x, first.linear, self._exact, n, first.norm, first.mode)
 
     def ms(self, blocks: Blocks) -> float:
         """A product's milliseconds; infinite where the blocks do not compile, do not fit, or give another result."""
@@ -149,10 +183,7 @@ class _Bench:
 
     def _multiply(self, index: int, blocks: Blocks, is_launched: bool = True) -> None:
         use = self._uses[index]
-        multiply(self._x, use.linear, self._out, self._n, blocks, self._norm(index), use.mode, is_launched)
-
-    def _norm(self, index: int) -> RmsNorm | None:
-        return self._uses[index].norm if self._is_normed else None
+        multiply(self._x, use.linear, self._out, self._n, blocks, self._scratch, use.norm, use.mode, is_launched)
 
 
 def device_ms(work: Callable[[int], None], n: int) -> float:

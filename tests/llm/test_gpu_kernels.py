@@ -38,7 +38,7 @@ def error(near: torch.Tensor, exact: torch.Tensor) -> float:
 
 
 def blocks(kind: str, n_splits: int = 1, n_out: int = 16) -> Any:  # kernels.Blocks
-    return kernels.Blocks(n_out, kernels.INT4_TILE if kind == "int4" else 128, 4, 2, n_splits)
+    return kernels.Blocks(n_out, 256 if kind == "int4" else 128, 4, 2, n_splits)
 
 
 def scratch(n_in: int) -> Any:  # kernels.Scratch
@@ -85,6 +85,7 @@ def test_what_stands_before_and_after_a_matrix(kind: str, n: int) -> None:
     twin = TorchOps.__new__(TorchOps)  # products need no model
     ops = kernels.TritonOps.__new__(kernels.TritonOps)  # nor do theirs, but a place for the normalised
     ops._tuned, ops._scratch = {}, kernels.Scratch.make(96, torch.float32, DEVICE)
+    ops._chain = kernels.APART
     ops.product(hidden, both, gated, n, norm, "gate")
     twin.product(hidden, both, expected, n, norm, "gate")
     assert error(gated[:n], expected[:n]) < 0.01

@@ -245,9 +245,9 @@ def test_blocks_that_give_another_result_are_passed_over(monkeypatch: pytest.Mon
     right = tuning.multiply
 
     def sometimes_wrong(
-        x: torch.Tensor, linear: DeviceLinear, out: torch.Tensor, n: int, blocks: Any, *rest: Any
+        x: torch.Tensor, linear: DeviceLinear, out: torch.Tensor, n: int, blocks: Any, *rest: Any, **named: Any
     ) -> None:
-        right(x, linear, out, n, blocks, *rest)
+        right(x, linear, out, n, blocks, *rest, **named)
         if blocks.n_out != 8:
             out[:n] *= 1.1
 

@@ -57,14 +57,14 @@ run() {
       "$wheels"/*.whl >>"$out/log.txt" 2>&1 && PYTHONPATH="/tmp/npc-site:$root"
   fi
   nvidia-smi --query-gpu=name,memory.used,driver_version --format=csv,noheader | tee -a "$out/log.txt"
-  part 100 "on the device" python3 -m pytest -q --tb=short -p no:cacheprovider tests/llm/test_gpu_device.py \
+  part 90 "on the device" python3 -m pytest -q --tb=short -p no:cacheprovider tests/llm/test_gpu_device.py \
     --junitxml="$out/tests.xml"
-  part 170 "8b int4" bash -c 'profile 8b int4 50'
+  part 170 "8b int4" bash -c 'profile 8b int4 70'
   part 80 "135m bf16" bash -c 'profile 135m bf16 20'
   part 90 "8b bf16" bash -c 'profile 8b bf16 20'
+  part 90 "8b int8" bash -c 'profile 8b int8 20'
   part 70 "kernels beside their twins" python3 -m pytest -q --tb=short -p no:cacheprovider \
     tests/llm/test_gpu_kernels.py --junitxml="$out/kernels.xml"
-  part 90 "8b int8" bash -c 'profile 8b int8 15'
   part 60 "135m int4" bash -c 'profile 135m int4 10'
   grep -E '^==|passed|failed|^E  |Error' "$out/log.txt" | tail -60
   python3 - "$out" <<'EOF'
@@ -73,7 +73,12 @@ from pathlib import Path
 for path in sorted(Path(sys.argv[1]).glob("*.json")):
     report = json.loads(path.read_text())
     print(path.stem, {name: report.get(name) for name in ("copy_gb_per_s", "start_up_s", "decode", "first_token_ms",
-        "together", "error_beside_torch", "memory")})
+        "together", "error_beside_torch", "memory", "pass_us")})
+    tuning = report.get("tuning", {"took_s": 0, "gb_per_s": []})
+    print(f"  tuned in {tuning['took_s']} s; GB/s of weights, the two quickest, the slowest, and how many were right:")
+    for each in tuning["gb_per_s"]:
+        rates = list(each["blocks"].items())
+        print("  ", *each["matrix"], [f"{rate} {blocks[6:]}" for blocks, rate in [*rates[:2], *rates[-1:]]], len(rates))
 EOF
 }
 

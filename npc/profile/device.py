@@ -16,6 +16,7 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.decoders import Fuse
 from tokenizers.models import WordLevel
+from torch import Tensor
 
 from npc.config import LanguageModelSettings
 from npc.errors import ConfigError
@@ -93,6 +94,8 @@ def run_device_profile(
     add(together=_together(bench, model, report["copy_gb_per_s"], sizes))
     add(where=_where(bench, sizes, device))
     add(error_beside_torch=_error(model, settings, folder))
+    if device == "cuda":
+        add(pass_us=_pass_us(model, settings, folder))
     began = time.monotonic()
     start.engine(model, settings.model_copy(update={"cache_mb": 64}), folder)
     _synchronize(device)
@@ -331,6 +334,34 @@ def _error(model: Transformer, settings: LanguageModelSettings, folder: Path) ->
             assert isinstance(result, torch.Tensor)
             logits.append(result.float())
         report[f"{n}_rows"] = float(f"{(logits[0] - logits[1]).norm() / logits[1].norm():.2g}")
+    return report
+
+
+def _pass_us(model: Transformer, settings: LanguageModelSettings, folder: Path) -> Report:
+    """Microseconds of a pass alone, by rows: each kernel launched after the one before, and while that still runs."""
+    from npc.llm.gpu.kernels import TritonOps
+    from npc.llm.gpu.runner import GpuRunner
+    from npc.llm.gpu.step import BUCKETS
+    from npc.llm.gpu.tuning import device_ms, read
+
+    report: Report = {}
+    logits: list[Tensor] = []
+    for name, is_chained in (("apart", False), ("chained", True)):
+        ops = TritonOps(model, read(folder), is_chained)
+        runner = GpuRunner(model, 64, 16, settings.cache_type, lambda _, ops=ops: ops)  # type: ignore[misc]
+        own = runner._buffers
+        own.ids.copy_(torch.arange(1, len(own.ids) + 1))
+        own.places[:, 0] = 200
+        own.places[:, 1:14] = torch.arange(13, device=own.places.device)
+        forward = runner._step.forward
+        with torch.inference_mode():
+            report[name] = {n: round(1000 * device_ms(lambda _, n=n, run=forward: run(n), 1), 1) for n in BUCKETS}  # type: ignore[misc]
+            for _ in range(3):
+                runner._forward(64)
+            runner._forward(1)
+        _synchronize("cuda")
+        logits.append(own.logits.clone())
+    report["equal"] = bool(torch.equal(*logits))
     return report
 
 

@@ -41,16 +41,24 @@ class Blocks:
     n_splits: int = 1
     """Parts of the inputs, a program each."""
     by_units: bool = True
-    """On the matrix units, which take 16 rows at least; else, for one row, by plain arithmetic."""
+    """On the matrix units, which take 8 rows at least; else, for one row, by plain arithmetic."""
 
 
-INT4_TILE = 256
-"""Inputs of a block of int4: how its words lie."""
 A_WARP = {"int8": 512, "dense": 256}
 """Inputs that a warp's threads load at once, 16 bytes each."""
+_UNPACKED = 32
+"""Rows of int4 that a program unpacks."""
 _MOST_SUMS = 2**23
 """Numbers that the parts of a split product may leave."""
 _MOST_PROGRAMS = 2**13
+
+APART: Mapping[str, bool] = {"CHAINED": False}
+
+
+def chain(is_chained: bool) -> Mapping[str, bool]:
+    """How a kernel is launched: when the one before is done, or as soon as all of its programs have begun."""
+    return {"CHAINED": True, "launch_pdl": True} if is_chained else APART
+
 
 Tuned = Mapping[tuple[str, int, int, int], Blocks]
 """By kind of matrix, n_out, n_in, and rows (rounded up as for the matrix units)."""
@@ -75,7 +83,7 @@ class Scratch:
     @staticmethod
     def holds(blocks: Blocks, n_out: int, n_rows: int) -> bool:
         n_programs = -(-n_out // blocks.n_out)
-        sums = blocks.n_splits * n_programs * blocks.n_out * max(16, power_of_two(n_rows))
+        sums = blocks.n_splits * n_programs * blocks.n_out * max(8, power_of_two(n_rows))
         return blocks.n_splits == 1 or (sums <= _MOST_SUMS and n_programs <= _MOST_PROGRAMS)
 
 
@@ -84,7 +92,7 @@ def default_blocks(kind: Kind, n_out: int, n_in: int, n_rows: int) -> Blocks:
         return one_row(kind, 8 if n_out >= 4096 else 4, min(4 * A_WARP[kind], power_of_two(n_in)))
     n_splits = 1 if n_out > 8192 or n_in < 2048 else 4
     if kind == "int4":
-        return Blocks(64 if n_rows <= 16 else 128, INT4_TILE, 4, 3, n_splits)
+        return Blocks(64 if n_rows <= 16 else 128, 256, 4, 3, n_splits)
     return Blocks(64, 128, 4, 3, n_splits)
 
 
@@ -99,14 +107,15 @@ def power_of_two(n: int) -> int:
 
 
 def padded(n_rows: int) -> int:
-    """Rows as the kernels count them: one, or as many as the matrix units take."""
-    return 1 if n_rows == 1 else max(16, power_of_two(n_rows))
+    """Rows as the kernels count them: one, or as many as the matrix units are given."""
+    return 1 if n_rows == 1 else max(8, power_of_two(n_rows))
 
 
 class TritonOps:
-    def __init__(self, model: Transformer, tuned: Tuned | None = None) -> None:
+    def __init__(self, model: Transformer, tuned: Tuned | None = None, is_chained: bool = False) -> None:
         arch, device = model.arch, model.device
         self._model, self._tuned = model, dict(tuned or {})
+        self._chain = chain(is_chained)
         cos, sin = arch.rotary.tables(arch.head_dim, model.n_positions)
         self._cos, self._sin = cos.contiguous().to(device), sin.contiguous().to(device)
         self._head_norms = [
@@ -141,7 +150,7 @@ class TritonOps:
     def product(
         self, x: Tensor, linear: DeviceLinear, out: Tensor, n: int, norm: RmsNorm | None = None, mode: Mode = "write"
     ) -> None:
-        multiply(x, linear, out, n, self.blocks(linear, n), self._scratch, norm, mode)
+        multiply(x, linear, out, n, self.blocks(linear, n), self._scratch, norm, mode, self._chain)
 
     def place(self, index: int, buffers: Buffers, cache: LayerCache, n: int) -> None:
         arch, norms = self._model.arch, self._head_norms[index]
@@ -165,6 +174,7 @@ class TritonOps:
             NORMED=norms is not None,
             INT8=scales is not None,
             num_warps=1,
+            **self._chain,
         )
 
     def look(self, index: int, buffers: Buffers, cache: LayerCache, n: int) -> None:
@@ -192,6 +202,7 @@ class TritonOps:
             INT8=scales is not None,
             UNITS=_units(buffers.queries),
             num_warps=2,
+            **self._chain,
         )
         if n_splits > 1:
             looking.merge[n, arch.n_heads](
@@ -202,6 +213,7 @@ class TritonOps:
                 DIM=arch.head_dim,
                 SPLITS=n_splits,
                 num_warps=2,
+                **self._chain,
             )
 
     def choose(self, buffers: Buffers, n: int) -> None:
@@ -246,6 +258,7 @@ def multiply(
     scratch: Scratch,
     norm: RmsNorm | None = None,
     mode: Mode = "write",
+    chained: Mapping[str, bool] = APART,
     is_launched: bool = True,
 ) -> None:
     """As `Ops.product`, cut into `blocks`. Where it is not launched, the product is compiled alone."""
@@ -253,7 +266,7 @@ def multiply(
         if is_launched:
             size = linear.n_in
             products.normalise[n,](
-                x, norm.weight, norm.floor, scratch.normed, size, BLOCK=power_of_two(size), num_warps=8
+                x, norm.weight, norm.floor, scratch.normed, size, BLOCK=power_of_two(size), num_warps=8, **chained
             )
         x, norm = scratch.normed, None
     grid = (-(-linear.n_out // blocks.n_out), blocks.n_splits)
@@ -276,7 +289,7 @@ def multiply(
         MODE=_MODES[mode],
         NORMED=norm is not None,
         BIASED=linear.bias is not None,
-        BM=max(16, power_of_two(n)) if blocks.by_units else 1,
+        BM=max(8, power_of_two(n)) if blocks.by_units else 1,
         BN=blocks.n_out,
         BK=blocks.n_in,
         SPLITS=blocks.n_splits,
@@ -284,14 +297,15 @@ def multiply(
         EVEN=linear.n_in % blocks.n_in == 0 and linear.n_out % blocks.n_out == 0,
         UNITS=_units(x),
         num_warps=blocks.n_warps,
+        **chained,
     )
 
 
 def unpack(linear: DeviceLinear) -> Tensor:
     """The weights of an int4 matrix, [n_out, n_in] in its `dtype`."""
     out = torch.empty(linear.n_out, linear.n_in, dtype=linear.dtype, device=linear.weight.device)
-    n_tiles = linear.weight.shape[1]
-    products.unpack[linear.n_out, n_tiles](linear.weight, linear.scales, out, linear.n_in, linear.n_out, num_warps=1)
+    grid = (-(-linear.n_out // _UNPACKED), linear.weight.shape[1])
+    products.unpack[grid](linear.weight, linear.scales, out, linear.n_in, linear.n_out, ROWS=_UNPACKED)
     return out
 
 

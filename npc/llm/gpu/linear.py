@@ -1,11 +1,10 @@
 """Matrices on a device: repacked when they are loaded from the form in which a CPU reads them.
 
-int4: `weight` [n_out, tiles, 32] int32, a tile of 256 inputs in 32 words: slot
-s of word w is input 32s + w, so that a slot of all words is a group, and meets
-inputs that lie side by side. Slots begin at bit 7 and go round: four of them
-stand in a float32's fraction as they are, the others when halves are swapped.
-A group's scale and low are two float16 in one int32 of `scales`
-[8 · tiles, n_out]. What the last tile lacks are zeros.
+int4: `weight` [n_out, tiles, 16] int32, a tile of 128 inputs in 16 words. Bits
+4s to 4s + 3 of word w are input 32s + 2w, and 16 bits higher is the one after
+it: a slot of all words is a group, and meets inputs that lie side by side. A
+group's scale and low are two bfloat16 (on a CPU, float16) in one int32 of
+`scales` [4 · tiles, n_out]. What the last tile lacks are zeros.
 int8: `weight` [n_out, n_in] int8 and `scales` [n_out] float32.
 """
 
@@ -24,8 +23,8 @@ Kind = Literal["dense", "int8", "int4"]
 _RECORD = 4 * LANES
 """Bytes of scales and lows that precede the weights of a tile's group, in int4."""
 
-_SLOTS = 8
-"""Of four bits in a word."""
+_SLOTS = 4
+"""Of four bits in each half of a word."""
 
 _UNPACKED_ROWS = 4096
 
@@ -79,13 +78,13 @@ class DeviceLinear:
         if self.kind == "int8":
             return (self.weight * self.scales[:, None]).to(self.dtype)
         out = torch.empty(self.n_out, self.n_in, dtype=self.dtype, device=self.weight.device)
-        halves = self.scales.view(torch.float16).view(len(self.scales), self.n_out, 2).transpose(0, 1).float()
+        halves = self.scales.view(torch.bfloat16).view(len(self.scales), self.n_out, 2).transpose(0, 1).float()
         for first in range(0, self.n_out, _UNPACKED_ROWS):  # what lies between takes several times the result's room
             rows = slice(first, first + _UNPACKED_ROWS)
             words = self.weight[rows]
-            slots = [words >> 7, words >> 11, words >> 15, words >> 19, words >> 23, words >> 27]
-            slots += [(words >> 31) & 1 | words << 1, words >> 3]
-            levels = (torch.stack(slots, 2) & 15).flatten(1, 2)  # [rows, groups, 32]
+            slots = [words >> at & 0xF000F for at in range(0, 16, 4)]
+            levels = torch.stack([torch.stack((each & 15, each >> 16), -1) for each in slots], 2)
+            levels = levels.view(len(levels), -1, GROUP)  # [rows, groups, 32]
             values = levels * halves[rows, :, :1] + halves[rows, :, 1:]
             out[rows] = values.flatten(1)[:, : self.n_in]
         return out
@@ -106,19 +105,16 @@ def _int4_tiles(packed: Tensor) -> tuple[Tensor, Tensor]:
     n_tiles, n_groups, _ = packed.shape
     n_more = -n_groups % _SLOTS
     packed = F.pad(packed, (0, 0, 0, n_more)) if n_more else packed
-    halves = packed[..., :_RECORD].contiguous().view(torch.int16).view(n_tiles, -1, 2, LANES)
+    halves = packed[..., :_RECORD].contiguous().view(torch.float16).view(n_tiles, -1, 2, LANES).bfloat16()
     scales = halves.permute(1, 0, 3, 2).contiguous().view(torch.int32).view(-1, n_tiles * LANES)
     eights = packed[..., _RECORD:].contiguous().view(torch.int32).view(n_tiles, -1, _SLOTS, GROUP // 8, LANES)
-    words = torch.zeros(n_tiles, LANES, eights.shape[1], GROUP, dtype=torch.int32, device=packed.device)
+    words = torch.zeros(n_tiles, LANES, eights.shape[1], GROUP // 2, dtype=torch.int32, device=packed.device)
     for i in range(GROUP):
         shift = i % 4 * 8 + i % 8 // 4 * 4  # a CPU's byte holds two inputs that stand four apart
         for slot in range(_SLOTS):
-            level = ((eights[:, :, slot, i // 8] >> shift) & 15).transpose(1, 2)  # [n_tiles, LANES, tiles]
-            at = (7 + 4 * slot) % 32
-            words[..., i] |= level << at
-            if at > 28:  # and round
-                words[..., i] |= level >> (32 - at)
-    return words.view(n_tiles * LANES, -1, GROUP), scales
+            level = (eights[:, :, slot, i // 8] >> shift) & 15
+            words[..., i // 2] |= level.transpose(1, 2) << (4 * slot + 16 * (i % 2))
+    return words.view(n_tiles * LANES, -1, GROUP // 2), scales
 
 
 def _int8_rows(packed: Tensor) -> Tensor:

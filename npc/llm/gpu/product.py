@@ -12,17 +12,26 @@ the matrix units. Every output belongs to one program: sums have one order.
 
 import triton
 import triton.language as tl
+from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 DENSE, INT8, INT4 = 0, 1, 2
 WRITE, ADD, GATE = 0, 1, 2
 
 
 @triton.jit
-def _float_halves(pair):
-    """int32 that holds two float16 → both as float32."""
-    low = (pair & 0xFFFF).to(tl.int16).to(tl.float16, bitcast=True)
-    high = (pair >> 16).to(tl.int16).to(tl.float16, bitcast=True)
-    return low.to(tl.float32), high.to(tl.float32)
+def follow(CHAINED: tl.constexpr):
+    """Have the next kernel's programs take their places while this one works; wait for what the one before writes."""
+    if CHAINED:
+        gdc_launch_dependents()
+        gdc_wait()
+
+
+@triton.jit
+def _fetch(places):
+    """Have lines of weights brought into the cache, as long as there is nothing to multiply them with."""
+    tl.inline_asm_elementwise(
+        "prefetch.global.L2 [$1]; mov.u32 $0, 0;", "=r,l", [places], tl.int32, is_pure=False, pack=1
+    )
 
 
 @triton.jit
@@ -50,57 +59,66 @@ def _one_row(
 
 
 @triton.jit
-def _level(words, SLOT: tl.constexpr, NATIVE: tl.constexpr):
-    """What stands in one of a word's eight slots, and `_above(SLOT)`, as float32: bits of a number's fraction."""
-    if SLOT >= 4:
-        words = (words << 16) | (words >> 16)
-    mask: tl.constexpr = 15 << (7 + SLOT % 4 * 4)
-    exponent: tl.constexpr = (127 + 16 - SLOT % 4 * 4) << 23
-    if NATIVE:  # the compiler makes two instructions of it
-        bits = tl.inline_asm_elementwise(
-            "lop3.b32 $0, $1, $2, $3, 0xEA;", "=r,r,r,r", [words, mask, exponent], tl.uint32, is_pure=True, pack=1
+def _weights(words, pair, SLOT: tl.constexpr, UNITS: tl.constexpr):
+    """words [n, 16], and their groups' scales and lows in pairs [n] → the weights of one slot [n, 32].
+
+    Four bits below those of 128 are, in bfloat16, 128 + level. Two are reckoned with at a time where the device can.
+    """
+    words = words >> (4 * SLOT)
+    if tl.bfloat16 == UNITS:
+        scale = tl.inline_asm_elementwise("prmt.b32 $0, $1, $1, 0x1010;", "=r,r", [pair], tl.uint32, True, 1)
+        low = tl.inline_asm_elementwise("prmt.b32 $0, $1, $1, 0x3232;", "=r,r", [pair], tl.uint32, True, 1)
+        both = tl.inline_asm_elementwise(
+            "{.reg .b32 t; lop3.b32 t, $1, $4, $5, 0xEA; sub.rn.bf16x2 t, t, $5; fma.rn.bf16x2 $0, t, $2, $3;}",
+            "=r,r,r,r,r,r",
+            [words, scale[:, None], low[:, None], 0x000F000F, 0x43004300],
+            tl.uint32,
+            is_pure=True,
+            pack=1,
         )
+        first = (both & 0xFFFF).to(tl.uint16).to(tl.bfloat16, bitcast=True)
+        second = (both >> 16).to(tl.uint16).to(tl.bfloat16, bitcast=True)
     else:
-        bits = (words & mask) | exponent
-    return bits.to(tl.float32, bitcast=True)
-
-
-@triton.jit
-def _above(SLOT: tl.constexpr):
-    return 1 << (16 - SLOT % 4 * 4)
+        scale = (pair << 16).to(tl.float32, bitcast=True)[:, None]
+        low = (pair & 0xFFFF0000).to(tl.float32, bitcast=True)[:, None]
+        first = (words & 15).to(UNITS) * scale + low
+        second = ((words >> 16) & 15).to(UNITS) * scale + low
+    return tl.reshape(tl.join(first, second), (words.shape[0], 32))
 
 
 @triton.jit
 def _fours(
     x, weights, scales, rows, first, last, n_rows, n_in, n_out,
-    BM: tl.constexpr, BN: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr, UNITS: tl.constexpr,
+    BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr,
+    UNITS: tl.constexpr,
 ):  # fmt: skip
-    """x [n_rows, n_in] · the matrix's `rows` [BN] → [BN, BM] sums over tiles of 256 inputs, `first` to `last`."""
-    m, word = tl.arange(0, BM), tl.arange(0, 32)
-    n_words = tl.cdiv(n_in, 256) * 32
-    of_rows = weights + rows.to(tl.int64)[:, None] * n_words + word[None, :]
-    of_x = x + m[:, None] * n_in + word[None, :]
+    """x [n_rows, n_in] · the matrix's `rows` [BN] → [BN, BM] sums over blocks of BK inputs, `first` to `last`."""
+    m, k, word = tl.arange(0, BM), tl.arange(0, 32), tl.arange(0, 16)
+    n_tiles = tl.cdiv(n_in, 128)
+    of_rows = weights + rows.to(tl.int64)[:, None] * (n_tiles * 16) + word[None, :]
+    of_x = x + m[:, None] * n_in + k[None, :]
     is_row, is_out = (m < n_rows)[:, None], rows < n_out
-    acc = tl.zeros([BN, BM], tl.float32)
-    for tile in tl.range(first, last, num_stages=STAGES):
-        if EVEN:
-            words = tl.load(of_rows + tile * 32)
-        else:
-            words = tl.load(of_rows + tile * 32, mask=is_out[:, None], other=0)
-        words = words.to(tl.uint32, bitcast=True)
-        for slot in tl.static_range(8):
-            inputs = tile * 256 + slot * 32
-            own = scales + (tile * 8 + slot) * n_out + rows
+    acc = tl.zeros([BN, BM], tl.float32)  # weights stand left, where the units take them from registers
+    for block in tl.range(first, last, num_stages=STAGES):
+        for each in tl.static_range(BK // 128):
+            tile = block * (BK // 128) + each
             if EVEN:
-                pair = tl.load(own)
-                a = tl.load(of_x + inputs, mask=is_row, other=0)
-            else:
-                pair = tl.load(own, mask=is_out, other=0)
-                a = tl.load(of_x + inputs, mask=is_row & (inputs + word < n_in)[None, :], other=0)
-            scale, low = _float_halves(pair)
-            low -= scale * _above(slot)
-            w = _level(words, slot, UNITS == tl.bfloat16) * scale[:, None] + low[:, None]
-            acc = tl.dot(w.to(UNITS), tl.trans(a.to(UNITS)), acc)
+                words = tl.load(of_rows + tile * 16)
+            else:  # what is past the last tile is multiplied by inputs that are read as zeros
+                tile = tl.minimum(tile, n_tiles - 1)
+                words = tl.load(of_rows + tile * 16, mask=is_out[:, None], other=0)
+            words = words.to(tl.uint32, bitcast=True)
+            for slot in tl.static_range(4):
+                inputs = (block * (BK // 128) + each) * 128 + slot * 32
+                own = scales + (tile * 4 + slot) * n_out + rows
+                if EVEN:
+                    pair = tl.load(own)
+                    a = tl.load(of_x + inputs, mask=is_row, other=0)
+                else:
+                    pair = tl.load(own, mask=is_out, other=0)
+                    a = tl.load(of_x + inputs, mask=is_row & (inputs + k < n_in)[None, :], other=0)
+                pair = pair.to(tl.uint32, bitcast=True)
+                acc = tl.dot(_weights(words, pair, slot, UNITS), tl.trans(a.to(UNITS)), acc)
     return acc
 
 
@@ -114,7 +132,7 @@ def _some_rows(
     of_rows = weights + rows.to(tl.int64)[:, None] * n_in + k[None, :]
     of_x = x + m[:, None] * n_in + k[None, :]
     is_row = (m < n_rows)[:, None]
-    acc = tl.zeros([BN, BM], tl.float32)  # weights stand left, where the units take them from registers
+    acc = tl.zeros([BN, BM], tl.float32)
     for block in tl.range(first, last, num_stages=STAGES):
         start = block * BK
         if EVEN:
@@ -129,20 +147,29 @@ def _some_rows(
 
 
 @triton.jit
-def unpack(words, scales, out, n_in, n_out):
-    """A tile of a row of int4 → out [n_out, n_in], for products of so many rows that it pays."""
-    row, tile, word = tl.program_id(0).to(tl.int64), tl.program_id(1), tl.arange(0, 32)
-    levels = tl.load(words + (row * tl.num_programs(1) + tile) * 32 + word).to(tl.uint32, bitcast=True)
-    for slot in tl.static_range(8):
-        scale, low = _float_halves(tl.load(scales + (tile * 8 + slot) * n_out + row))
-        values = _level(levels, slot, False) * scale + (low - scale * _above(slot))
-        inputs = tile * 256 + slot * 32 + word
-        tl.store(out + row * n_in + inputs, values.to(out.dtype.element_ty), mask=inputs < n_in)
+def unpack(words, scales, out, n_in, n_out, ROWS: tl.constexpr):
+    """A tile of some rows of int4 → out [n_out, n_in], for products of so many rows that it pays."""
+    rows, tile, word, k = (
+        tl.program_id(0) * ROWS + tl.arange(0, ROWS),
+        tl.program_id(1),
+        tl.arange(0, 16),
+        tl.arange(0, 32),
+    )
+    is_out = rows < n_out
+    of_rows = rows.to(tl.int64)[:, None]
+    at = (of_rows * tl.num_programs(1) + tile) * 16 + word[None, :]
+    levels = tl.load(words + at, mask=is_out[:, None], other=0).to(tl.uint32, bitcast=True)
+    for slot in tl.static_range(4):
+        pair = tl.load(scales + (tile * 4 + slot) * n_out + rows, mask=is_out, other=0).to(tl.uint32, bitcast=True)
+        inputs = tile * 128 + slot * 32 + k
+        values = _weights(levels, pair, slot, tl.float32).to(out.dtype.element_ty)
+        tl.store(out + of_rows * n_in + inputs[None, :], values, mask=is_out[:, None] & (inputs < n_in)[None, :])
 
 
 @triton.jit
-def normalise(x, norm, floor, out, n, BLOCK: tl.constexpr):
+def normalise(x, norm, floor, out, n, BLOCK: tl.constexpr, CHAINED: tl.constexpr):
     """A row of x [n_rows, n] float32 → out, normalised; BLOCK is n rounded up to a power of two."""
+    follow(CHAINED)
     row = tl.program_id(0).to(tl.int64)
     at = tl.arange(0, BLOCK)
     values = tl.load(x + row * n + at, mask=at < n, other=0)
@@ -151,7 +178,7 @@ def normalise(x, norm, floor, out, n, BLOCK: tl.constexpr):
     tl.store(out + row * n + at, values.to(out.dtype.element_ty), mask=at < n)
 
 
-@triton.jit
+@triton.jit(do_not_specialize=["n_rows"])
 def product(
     x,  # [≥ n_rows, n_in]: float32 where NORMED, else bfloat16
     norm,  # [n_in] float32, with the factor √n_in; any pointer where not NORMED
@@ -170,13 +197,14 @@ def product(
     MODE: tl.constexpr,
     NORMED: tl.constexpr,  # of one row alone, where BM is 1
     BIASED: tl.constexpr,
-    BM: tl.constexpr,  # 1, by plain arithmetic; or n_rows rounded up to a power of two ≥ 16, by the matrix units
+    BM: tl.constexpr,  # 1, by plain arithmetic; or n_rows rounded up to a power of two ≥ 8, by the matrix units
     BN: tl.constexpr,
     BK: tl.constexpr,
     SPLITS: tl.constexpr,  # parts of the inputs, a program each
     STAGES: tl.constexpr,
     EVEN: tl.constexpr,  # n_in and the outputs are multiples of BK and BN
     UNITS: tl.constexpr,  # what the matrix units take
+    CHAINED: tl.constexpr,  # launched before the kernel before is done
 ):
     program, part = tl.program_id(0), tl.program_id(1)
     m, n = tl.arange(0, BM), tl.arange(0, BN)
@@ -185,6 +213,14 @@ def product(
         rows = (j // 2) // piece * (2 * piece) + (j // 2) % piece + j % 2 * piece
     else:
         rows = j
+    if CHAINED:
+        gdc_launch_dependents()
+        if KIND == 2:  # the first eight tiles of a program's part
+            n_tiles = tl.cdiv(n_in, 128)
+            own = part * tl.cdiv(tl.cdiv(n_in, BK), SPLITS) * (BK // 128) + 2 * tl.arange(0, 4)
+            of_rows = weights + tl.minimum(rows, n_out - 1).to(tl.int64)[:, None] * (n_tiles * 16)
+            _fetch(of_rows + tl.minimum(own, n_tiles - 1)[None, :] * 16)
+        gdc_wait()
     if BM == 1:
         acc, square = _one_row(x, norm, weights, rows, n_in, n_out, NORMED, BN, BK, STAGES, EVEN)
         acc = acc[:, None]
@@ -196,7 +232,7 @@ def product(
         first = part * share
         last = tl.minimum(n_blocks, first + share)
         if KIND == 2:
-            acc = _fours(x, weights, scales, rows, first, last, n_rows, n_in, n_out, BM, BN, STAGES, EVEN, UNITS)
+            acc = _fours(x, weights, scales, rows, first, last, n_rows, n_in, n_out, BM, BN, BK, STAGES, EVEN, UNITS)
         else:
             acc = _some_rows(x, weights, rows, first, last, n_rows, n_in, n_out, BM, BN, BK, STAGES, EVEN, UNITS)
         if SPLITS > 1:  # who comes last adds up what all have left, in the order of the inputs

@@ -14,7 +14,6 @@ import triton
 
 from npc.llm.gpu.kernels import (
     A_WARP,
-    INT4_TILE,
     Blocks,
     Scratch,
     Tuned,
@@ -58,7 +57,7 @@ def write(derived: Path, tuned: Tuned) -> Path:
 
 def tune(
     model: Transformer,
-    n_rows: Sequence[int] = (1, 64, 16, 32),
+    n_rows: Sequence[int] = (1, 64, 8, 16, 32),
     time_ms: Callable[[Callable[[int], None], int], float] | None = None,
     is_over: Callable[[], bool] = lambda: False,
 ) -> Trials:
@@ -80,20 +79,20 @@ def tune(
     uses.setdefault((head.kind, head.n_out, head.n_in), []).append(_Use(head, model.norm))
     largest_first = sorted(uses.items(), key=lambda item: -item[1][0].linear.n_bytes * len(item[1]))
     scratch = Scratch.make(model.arch.hidden_size, model.dtype, model.device)
-    benches = {
-        (*shape, padded(n)): _Bench(model, own[: 1 + _CACHE_BYTES // own[0].linear.n_bytes], n, scratch, time_ms)
-        for n in n_rows
-        for shape, own in largest_first
-    }
-    if model.device.type == "cuda":
-        _compile(list(benches.values()))
     trials: dict[tuple[str, int, int, int], list[tuple[Blocks, float]]] = {}
-    for key, bench in benches.items():
-        own = trials.setdefault(key, [])
-        for blocks in bench.candidates:
-            if is_over():
-                break
-            own.append((blocks, bench.linear.n_bytes / bench.ms(blocks) / 1e6))
+    for n in n_rows:
+        benches = {
+            (*shape, padded(n)): _Bench(model, own[: 1 + _CACHE_BYTES // own[0].linear.n_bytes], n, scratch, time_ms)
+            for shape, own in largest_first
+        }
+        if model.device.type == "cuda" and not is_over():
+            _compile(list(benches.values()))
+        for key, bench in benches.items():
+            own_trials = trials.setdefault(key, [])
+            for blocks in bench.candidates:
+                if is_over():
+                    break
+                own_trials.append((blocks, bench.linear.n_bytes / bench.ms(blocks) / 1e6))
     return {
         key: sorted((each for each in own if each[1] > 0), key=lambda each: -each[1]) for key, own in trials.items()
     }
@@ -123,14 +122,19 @@ def candidates(linear: DeviceLinear, n: int) -> Iterator[Blocks]:
         inputs = {min(n_warps * A_WARP[kind], power_of_two(n_in)) for n_warps in (4, 2, 1, 8)}
         others += [one_row(kind, rows, each) for rows in (8, 4, 16, 2) for each in inputs]
     if kind == "int4":
-        tiles = [(32, 2), (64, 4), (64, 2), (128, 4)] if n <= 16 else [(64, 4), (128, 4), (128, 8), (256, 8)]
-        wanted = [(n_out, INT4_TILE, n_warps, n_stages) for n_out, n_warps in tiles for n_stages in (3, 4, 2)]
+        if n <= 16:
+            tiles = [(64, 256, 4), (128, 256, 4), (32, 256, 2), (64, 256, 2), (64, 128, 4), (64, 512, 4), (16, 512, 1)]
+            stages = (3, 4)
+        else:
+            tiles = [(128, 128, 4), (128, 256, 4), (128, 128, 8), (256, 128, 8), (64, 256, 4)]
+            stages = (2, 3)
+        wanted = [(*tile, n_stages) for tile in tiles for n_stages in stages]
     else:
         wanted = [(32, 128, 4, 3), (64, 128, 4, 3), (64, 64, 4, 4), (16, 128, 4, 4), (128, 64, 4, 4), (64, 256, 4, 3)]
     for n_out, n_inputs, n_warps, n_stages in wanted:
         n_programs, n_blocks = -(-linear.n_out // n_out), -(-n_in // n_inputs)
         splits = [n for n in (1, 2, 4, 8) if n == 1 or (n_programs * n <= _PROGRAMS and n_blocks >= 2 * n)]
-        others += [Blocks(n_out, n_inputs, n_warps, n_stages, n_splits) for n_splits in splits[-3:]]
+        others += [Blocks(n_out, n_inputs, n_warps, n_stages, n_splits) for n_splits in splits[-3 if n <= 16 else -2 :]]
     for blocks in dict.fromkeys(others):
         if blocks != default and Scratch.holds(blocks, linear.n_out, n):
             yield blocks
@@ -183,7 +187,9 @@ class _Bench:
 
     def _multiply(self, index: int, blocks: Blocks, is_launched: bool = True) -> None:
         use = self._uses[index]
-        multiply(self._x, use.linear, self._out, self._n, blocks, self._scratch, use.norm, use.mode, is_launched)
+        multiply(
+            self._x, use.linear, self._out, self._n, blocks, self._scratch, use.norm, use.mode, is_launched=is_launched
+        )
 
 
 def device_ms(work: Callable[[int], None], n: int) -> float:

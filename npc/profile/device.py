@@ -16,7 +16,6 @@ import torch
 from tokenizers import Tokenizer
 from tokenizers.decoders import Fuse
 from tokenizers.models import WordLevel
-from torch import Tensor
 
 from npc.config import LanguageModelSettings
 from npc.errors import ConfigError
@@ -338,31 +337,18 @@ def _error(model: Transformer, settings: LanguageModelSettings, folder: Path) ->
 
 
 def _pass_us(model: Transformer, settings: LanguageModelSettings, folder: Path) -> Report:
-    """Microseconds of a pass alone, by rows: each kernel launched after the one before, and while that still runs."""
-    from npc.llm.gpu.kernels import TritonOps
+    """Microseconds of a pass alone, by rows: what a draft of so many tokens costs to check."""
     from npc.llm.gpu.runner import GpuRunner
     from npc.llm.gpu.step import BUCKETS
-    from npc.llm.gpu.tuning import device_ms, read
+    from npc.llm.gpu.tuning import device_ms
 
-    report: Report = {}
-    logits: list[Tensor] = []
-    for name, is_chained in (("apart", False), ("chained", True)):
-        ops = TritonOps(model, read(folder), is_chained)
-        runner = GpuRunner(model, 64, 16, settings.cache_type, lambda _, ops=ops: ops)  # type: ignore[misc]
-        own = runner._buffers
-        own.ids.copy_(torch.arange(1, len(own.ids) + 1))
-        own.places[:, 0] = 200
-        own.places[:, 1:14] = torch.arange(13, device=own.places.device)
-        forward = runner._step.forward
-        with torch.inference_mode():
-            report[name] = {n: round(1000 * device_ms(lambda _, n=n, run=forward: run(n), 1), 1) for n in BUCKETS}  # type: ignore[misc]
-            for _ in range(3):
-                runner._forward(64)
-            runner._forward(1)
-        _synchronize("cuda")
-        logits.append(own.logits.clone())
-    report["equal"] = bool(torch.equal(*logits))
-    return report
+    runner = GpuRunner(model, 64, 16, settings.cache_type, lambda each: start.make_ops(each, folder), is_captured=False)
+    own, forward = runner._buffers, runner._step.forward
+    own.ids.copy_(torch.arange(1, len(own.ids) + 1))
+    own.places[:, 0] = 200
+    own.places[:, 1:14] = torch.arange(13, device=own.places.device)
+    with torch.inference_mode():
+        return {str(n): round(1000 * device_ms(lambda _, n=n: forward(n), 1), 1) for n in BUCKETS}  # type: ignore[misc]
 
 
 def _synchronize(device: str) -> None:

@@ -59,15 +59,23 @@ def test_rows_times_a_matrix(kind: str, n: int, n_out: int, n_in: int, n_splits:
         assert out[n:].isnan().all(), "other rows are left alone"
 
 
-@pytest.mark.parametrize("kind", ["bf16", "int8"])
-@pytest.mark.parametrize(("n_out", "n_in"), [(80, 96), (64, 256)])
-def test_a_row_times_a_matrix_by_plain_arithmetic(kind: str, n_out: int, n_in: int) -> None:
+@pytest.mark.parametrize("kind", ["bf16", "int8", "int4"])
+@pytest.mark.parametrize("n", [1, 3, 8])
+@pytest.mark.parametrize(
+    ("n_out", "n_in", "n_inputs"), [(20, 96, 128), (16, 256, 128), (20, 1344, 1024), (32, 512, 512)]
+)
+@pytest.mark.parametrize("is_normed", [False, True])
+def test_some_rows_times_a_matrix_by_plain_arithmetic(
+    kind: str, n: int, n_out: int, n_in: int, n_inputs: int, is_normed: bool
+) -> None:
     matrix = linear(kind, n_out, n_in, bias=True)
-    x = torch.randn(64, n_in, generator=torch.Generator().manual_seed(2)).bfloat16().to(DEVICE)
+    x = 3 * torch.randn(64, n_in, generator=torch.Generator().manual_seed(2))
+    x = (x if is_normed else x.bfloat16()).to(DEVICE)
+    norm = RmsNorm(torch.rand(n_in).to(DEVICE) + 0.5, 1e-5, torch.float32) if is_normed else None
+    exact = (x[:n].float() if norm is None else norm(x[:n])) @ matrix.unpacked().float().T + matrix.bias.float()
     out = torch.full((64, n_out), torch.nan, device=DEVICE)
-    kernels.multiply(x, matrix, out, 1, kernels.Blocks(16, 128, by_units=False), scratch(n_in))
-    n = 1
-    assert error(out[:n], x[:n].float() @ matrix.unpacked().float().T + matrix.bias.float()) < 0.004
+    kernels.multiply(x, matrix, out, n, kernels.Blocks(8, n_inputs, by_units=False), scratch(n_in), norm)
+    assert error(out[:n], exact) < 0.003
     assert out[n:].isnan().all(), "other rows are left alone"
 
 
@@ -85,7 +93,6 @@ def test_what_stands_before_and_after_a_matrix(kind: str, n: int) -> None:
     twin = TorchOps.__new__(TorchOps)  # products need no model
     ops = kernels.TritonOps.__new__(kernels.TritonOps)  # nor do theirs, but a place for the normalised
     ops._tuned, ops._scratch = {}, kernels.Scratch.make(96, torch.float32, DEVICE)
-    ops._chain = kernels.APART
     ops.product(hidden, both, gated, n, norm, "gate")
     twin.product(hidden, both, expected, n, norm, "gate")
     assert error(gated[:n], expected[:n]) < 0.01

@@ -17,7 +17,7 @@ from npc.llm.cache import DenseCache, Int8Cache, LayerCache
 from npc.llm.gpu import choosing, looking
 from npc.llm.gpu import product as products
 from npc.llm.gpu.linear import DeviceLinear, Kind
-from npc.llm.gpu.step import N_ROWS, Buffers, Field, Mode
+from npc.llm.gpu.step import BUCKETS, N_ROWS, Buffers, Field, Mode
 from npc.llm.model import RmsNorm, Transformer, n_together
 
 _KINDS = {"dense": products.DENSE, "int8": products.INT8, "int4": products.INT4}
@@ -41,27 +41,21 @@ class Blocks:
     n_splits: int = 1
     """Parts of the inputs, a program each."""
     by_units: bool = True
-    """On the matrix units, which take 8 rows at least; else, for one row, by plain arithmetic."""
+    """On the matrix units, which take 8 rows at least; else by plain arithmetic, for some rows."""
 
 
-A_WARP = {"int8": 512, "dense": 256}
-"""Inputs that a warp's threads load at once, 16 bytes each."""
+A_WARP = {"int4": 1024, "int8": 256, "dense": 256}
+"""Inputs that a warp's threads load at once: 16 bytes each, and 8 of int8."""
+MOST_PLAIN = {"int4": 4, "int8": 8, "dense": 8}
+"""Rows that plain arithmetic is tried for; what a thread keeps of each is in its registers."""
 _UNPACKED = 32
 """Rows of int4 that a program unpacks."""
 _MOST_SUMS = 2**23
 """Numbers that the parts of a split product may leave."""
 _MOST_PROGRAMS = 2**13
 
-APART: Mapping[str, bool] = {"CHAINED": False}
-
-
-def chain(is_chained: bool) -> Mapping[str, bool]:
-    """How a kernel is launched: when the one before is done, or as soon as all of its programs have begun."""
-    return {"CHAINED": True, "launch_pdl": True} if is_chained else APART
-
-
 Tuned = Mapping[tuple[str, int, int, int], Blocks]
-"""By kind of matrix, n_out, n_in, and rows (rounded up as for the matrix units)."""
+"""By kind of matrix, n_out, n_in, and rows, which are a power of two."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +82,19 @@ class Scratch:
 
 
 def default_blocks(kind: Kind, n_out: int, n_in: int, n_rows: int) -> Blocks:
-    if n_rows == 1 and kind == "dense":
-        return one_row(kind, 8 if n_out >= 4096 else 4, min(4 * A_WARP[kind], power_of_two(n_in)))
+    is_small = n_out * n_in < 2**22
+    if n_rows <= (MOST_PLAIN[kind] if is_small and kind == "dense" else 1) and kind != "int8":
+        return plain(kind, 8 if n_out > 8192 else 4, 4, n_in)
     n_splits = 1 if n_out > 8192 or n_in < 2048 else 4
     if kind == "int4":
-        return Blocks(64 if n_rows <= 16 else 128, 256, 4, 3, n_splits)
+        return Blocks(64 if n_rows <= 16 else 128, 256, 2 if n_rows <= 16 else 4, 3, n_splits)
     return Blocks(64, 128, 4, 3, n_splits)
 
 
-def one_row(kind: Kind, n_out: int, n_in: int) -> Blocks:
-    """For one row: as many warps as there is a load of 16 bytes for each thread and output."""
-    return Blocks(n_out, n_in, max(1, n_in // A_WARP[kind]), by_units=False)
+def plain(kind: Kind, n_out: int, n_warps: int, n_in: int) -> Blocks:
+    """Without matrix units: as many inputs at once as there are strips for all threads, if the matrix has so many."""
+    n_inputs = min(n_warps * A_WARP[kind], max(128, power_of_two(n_in)))
+    return Blocks(n_out, n_inputs, max(1, n_inputs // A_WARP[kind]), by_units=False)
 
 
 def power_of_two(n: int) -> int:
@@ -106,16 +102,10 @@ def power_of_two(n: int) -> int:
     return 1 << (n - 1).bit_length()
 
 
-def padded(n_rows: int) -> int:
-    """Rows as the kernels count them: one, or as many as the matrix units are given."""
-    return 1 if n_rows == 1 else max(8, power_of_two(n_rows))
-
-
 class TritonOps:
-    def __init__(self, model: Transformer, tuned: Tuned | None = None, is_chained: bool = False) -> None:
+    def __init__(self, model: Transformer, tuned: Tuned | None = None) -> None:
         arch, device = model.arch, model.device
         self._model, self._tuned = model, dict(tuned or {})
-        self._chain = chain(is_chained)
         cos, sin = arch.rotary.tables(arch.head_dim, model.n_positions)
         self._cos, self._sin = cos.contiguous().to(device), sin.contiguous().to(device)
         self._head_norms = [
@@ -144,13 +134,15 @@ class TritonOps:
         return min(32, most, 1 << max(0, wanted.bit_length() - 1))
 
     def blocks(self, linear: DeviceLinear, n_rows: int) -> Blocks:
-        own = (linear.kind, linear.n_out, linear.n_in, padded(n_rows))
-        return self._tuned.get(own) or default_blocks(linear.kind, linear.n_out, linear.n_in, own[3])
+        """What was found for so many rows, or for some more; the search may have ended before it came to them."""
+        shape = linear.kind, linear.n_out, linear.n_in
+        tried = (self._tuned.get((*shape, n)) for n in BUCKETS if n_rows <= n <= max(8, power_of_two(n_rows)))
+        return next(filter(None, tried), None) or default_blocks(*shape, power_of_two(n_rows))
 
     def product(
         self, x: Tensor, linear: DeviceLinear, out: Tensor, n: int, norm: RmsNorm | None = None, mode: Mode = "write"
     ) -> None:
-        multiply(x, linear, out, n, self.blocks(linear, n), self._scratch, norm, mode, self._chain)
+        multiply(x, linear, out, n, self.blocks(linear, n), self._scratch, norm, mode)
 
     def place(self, index: int, buffers: Buffers, cache: LayerCache, n: int) -> None:
         arch, norms = self._model.arch, self._head_norms[index]
@@ -174,7 +166,6 @@ class TritonOps:
             NORMED=norms is not None,
             INT8=scales is not None,
             num_warps=1,
-            **self._chain,
         )
 
     def look(self, index: int, buffers: Buffers, cache: LayerCache, n: int) -> None:
@@ -202,7 +193,6 @@ class TritonOps:
             INT8=scales is not None,
             UNITS=_units(buffers.queries),
             num_warps=2,
-            **self._chain,
         )
         if n_splits > 1:
             looking.merge[n, arch.n_heads](
@@ -213,7 +203,6 @@ class TritonOps:
                 DIM=arch.head_dim,
                 SPLITS=n_splits,
                 num_warps=2,
-                **self._chain,
             )
 
     def choose(self, buffers: Buffers, n: int) -> None:
@@ -258,7 +247,6 @@ def multiply(
     scratch: Scratch,
     norm: RmsNorm | None = None,
     mode: Mode = "write",
-    chained: Mapping[str, bool] = APART,
     is_launched: bool = True,
 ) -> None:
     """As `Ops.product`, cut into `blocks`. Where it is not launched, the product is compiled alone."""
@@ -266,7 +254,7 @@ def multiply(
         if is_launched:
             size = linear.n_in
             products.normalise[n,](
-                x, norm.weight, norm.floor, scratch.normed, size, BLOCK=power_of_two(size), num_warps=8, **chained
+                x, norm.weight, norm.floor, scratch.normed, size, BLOCK=power_of_two(size), num_warps=8
             )
         x, norm = scratch.normed, None
     grid = (-(-linear.n_out // blocks.n_out), blocks.n_splits)
@@ -289,7 +277,8 @@ def multiply(
         MODE=_MODES[mode],
         NORMED=norm is not None,
         BIASED=linear.bias is not None,
-        BM=max(8, power_of_two(n)) if blocks.by_units else 1,
+        BY_UNITS=blocks.by_units,
+        BM=max(8 if blocks.by_units else 1, power_of_two(n)),
         BN=blocks.n_out,
         BK=blocks.n_in,
         SPLITS=blocks.n_splits,
@@ -297,7 +286,6 @@ def multiply(
         EVEN=linear.n_in % blocks.n_in == 0 and linear.n_out % blocks.n_out == 0,
         UNITS=_units(x),
         num_warps=blocks.n_warps,
-        **chained,
     )
 
 

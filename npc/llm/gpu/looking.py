@@ -11,8 +11,6 @@ decoding). Which pages a row reads, and how many, stands in device memory alone.
 import triton
 import triton.language as tl
 
-from npc.llm.gpu.product import follow
-
 
 @triton.jit
 def place(
@@ -33,10 +31,8 @@ def place(
     ROTATES: tl.constexpr,
     NORMED: tl.constexpr,
     INT8: tl.constexpr,
-    CHAINED: tl.constexpr,
 ):
     """A row's head: normalised and rotated if it is a query or a key, then put where it is read."""
-    follow(CHAINED)
     row, head = tl.program_id(0), tl.program_id(1)
     d = tl.arange(0, DIM)
     other = (d + DIM // 2) % DIM
@@ -88,9 +84,7 @@ def look(
     SPLITS: tl.constexpr,
     INT8: tl.constexpr,
     UNITS: tl.constexpr,  # what the matrix units take
-    CHAINED: tl.constexpr,
 ):
-    follow(CHAINED)
     row, kv, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     d, h = tl.arange(0, DIM), tl.arange(0, HEADS)
     heads = kv * PER_KV + h
@@ -136,9 +130,8 @@ def look(
 
 
 @triton.jit
-def merge(sums, weights, out, n_heads, DIM: tl.constexpr, SPLITS: tl.constexpr, CHAINED: tl.constexpr):
+def merge(sums, weights, out, n_heads, DIM: tl.constexpr, SPLITS: tl.constexpr):
     """The parts of one row's head, joined."""
-    follow(CHAINED)
     row, head = tl.program_id(0), tl.program_id(1)
     d, split = tl.arange(0, DIM), tl.arange(0, SPLITS)
     part = (row.to(tl.int64) * SPLITS + split) * n_heads + head

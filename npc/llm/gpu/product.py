@@ -1,10 +1,10 @@
 """Triton: a few rows times a matrix of 4, 8 or 16 bits, with what stands before and after it in the network.
 
-Before: RMSNorm; that of a single row is found in the same pass over the inputs,
-its divisor applied to the sums. After: bias, the residual sum, or silu(gate) · up. One row
-is multiplied by plain arithmetic, with the warps side by side along the inputs,
-so that a program's few outputs are summed once, at its end; more rows go to
-the matrix units. Every output belongs to one program: sums have one order.
+Before: RMSNorm, found in the same pass over the inputs, its divisor applied to
+the sums. After: bias, the residual sum, or silu(gate) · up. The fewest rows are
+multiplied by plain arithmetic: each thread reads strips of 16 bytes of some
+outputs, sums them alone, and all threads meet once, at the end. More rows go to
+the matrix units. What adds up one output has a fixed order.
 """
 
 # Triton's language has no types.
@@ -12,50 +12,144 @@ the matrix units. Every output belongs to one program: sums have one order.
 
 import triton
 import triton.language as tl
-from triton.language.extra.cuda import gdc_launch_dependents, gdc_wait
 
 DENSE, INT8, INT4 = 0, 1, 2
 WRITE, ADD, GATE = 0, 1, 2
 
 
 @triton.jit
-def follow(CHAINED: tl.constexpr):
-    """Have the next kernel's programs take their places while this one works; wait for what the one before writes."""
-    if CHAINED:
-        gdc_launch_dependents()
-        gdc_wait()
+def _four(values):
+    """[T, n, 4] → its four, each [n, T]. Threads lie along T, here and in all that follows: what is loaded stays."""
+    even, odd = tl.split(tl.reshape(values, (values.shape[0], values.shape[1], 2, 2)))
+    first, third = tl.split(even)
+    second, fourth = tl.split(odd)
+    return tl.trans(first), tl.trans(second), tl.trans(third), tl.trans(fourth)
 
 
 @triton.jit
-def _fetch(places):
-    """Have lines of weights brought into the cache, as long as there is nothing to multiply them with."""
-    tl.inline_asm_elementwise(
-        "prefetch.global.L2 [$1]; mov.u32 $0, 0;", "=r,l", [places], tl.int32, is_pure=False, pack=1
-    )
-
-
-@triton.jit
-def _one_row(
-    x, norm, weights, rows, n_in, n_out,
-    NORMED: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, STAGES: tl.constexpr, EVEN: tl.constexpr,
-):  # fmt: skip
-    """x [n_in] · the matrix's `rows` [BN] → [BN] sums, and the sum of x²."""
-    acc = tl.zeros([BN, BK], tl.float32)
-    square = tl.zeros([BK], tl.float32)
-    for start in tl.range(0, n_in, BK, num_stages=STAGES):
-        inputs = start + tl.arange(0, BK)
-        at = rows.to(tl.int64)[:, None] * n_in + inputs[None, :]
+def _inputs(x, norm, square, m, inputs, n_rows, n_in, NORMED: tl.constexpr, EVEN: tl.constexpr):
+    """x [n_rows, n_in] at four inputs from each of `inputs` [T] → four times [BM, T], and the sums of squares."""
+    at = inputs[:, None, None] + tl.arange(0, 4)[None, None, :]
+    is_in = (m < n_rows)[None, :, None]
+    if not EVEN:
+        is_in = is_in & (at < n_in)
+    a = tl.load(x + m[None, :, None] * n_in + at, mask=is_in, other=0).to(tl.float32)
+    if NORMED:
+        square += tl.trans(tl.sum(a * a, 2))
         if EVEN:
-            a = tl.load(x + inputs).to(tl.float32)
-            w = tl.load(weights + at).to(tl.float32)
+            a *= tl.load(norm + at)
         else:
-            a = tl.load(x + inputs, mask=inputs < n_in, other=0).to(tl.float32)
-            w = tl.load(weights + at, mask=(rows < n_out)[:, None] & (inputs < n_in)[None, :], other=0).to(tl.float32)
-        if NORMED:
-            square += a * a
-            a *= tl.load(norm + inputs, mask=inputs < n_in, other=0)
-        acc += w * a[None, :]
-    return tl.sum(acc, 1), tl.sum(square, 0)
+            a *= tl.load(norm + at, mask=at < n_in, other=0)
+    first, second, third, fourth = _four(a)
+    return first, second, third, fourth, square
+
+
+@triton.jit
+def _by_strips(
+    x, norm, weights, rows, n_rows, n_in, n_out,
+    NORMED: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, EVEN: tl.constexpr,
+):  # fmt: skip
+    """x [n_rows, n_in] · the matrix's `rows` [BN] → [BM, BN] sums, and the sums of x² [BM]; 8 inputs a strip."""
+    T: tl.constexpr = BK // 8
+    m, strip = tl.arange(0, BM), 8 * tl.arange(0, T)
+    acc = tl.zeros([BM, BN, T], tl.float32)
+    square = tl.zeros([BM, T], tl.float32)
+    for start in range(0, n_in, BK):
+        at = start + strip[:, None, None] + tl.arange(0, 8)[None, None, :]
+        of_rows = weights + rows.to(tl.int64)[None, :, None] * n_in
+        if EVEN:
+            w = tl.load(of_rows + at)
+        else:
+            w = tl.load(of_rows + at, mask=(rows < n_out)[None, :, None] & (at < n_in), other=0)
+        even, odd = tl.split(tl.reshape(w, (T, BN, 4, 2)))
+        w0, w2, w4, w6 = _four(even)
+        w1, w3, w5, w7 = _four(odd)
+        x0, x1, x2, x3, square = _inputs(x, norm, square, m, start + strip, n_rows, n_in, NORMED, EVEN)
+        acc = _add(_add(_add(_add(acc, w0, x0), w1, x1), w2, x2), w3, x3)
+        x0, x1, x2, x3, square = _inputs(x, norm, square, m, start + strip + 4, n_rows, n_in, NORMED, EVEN)
+        acc = _add(_add(_add(_add(acc, w4, x0), w5, x1), w6, x2), w7, x3)
+    return tl.sum(acc, 2), tl.sum(square, 1)
+
+
+@triton.jit
+def _add(acc, w, x):
+    """acc [BM, BN, T] + w [BN, T] · x [BM, T]"""
+    return acc + w.to(tl.float32)[None, :, :] * x[:, None, :]
+
+
+@triton.jit
+def _one_and(word, AT: tl.constexpr, LIFT: tl.constexpr, UNITS: tl.constexpr):
+    """Of the four bits at AT of a word, lifted within a float's fraction: 1 + level / 2^(23 - AT - LIFT)."""
+    if LIFT > 0:
+        word = word << LIFT
+    else:
+        word = word >> -LIFT
+    if tl.bfloat16 == UNITS:  # in one instruction, which what is compiled from two is not
+        asm: tl.constexpr = "lop3.b32 $0, $1, $2, $3, 0xEA;"
+        one = tl.inline_asm_elementwise(asm, "=r,r,r,r", [word, 15 << AT + LIFT, 0x3F800000], tl.uint32, True, 1)
+    else:
+        one = (word & (15 << AT + LIFT)) | 0x3F800000
+    return one.to(tl.float32, bitcast=True)
+
+
+@triton.jit
+def _group(acc, words, pair, x, odd_x, SLOT: tl.constexpr, UNITS: tl.constexpr):
+    """acc [BM, BN, T] + a slot of four words [BN, T] · their inputs, four times two [BM, T].
+
+    The bits of a level are put into a float's fraction as they are, which makes 1 + level / 2^n. So the sum is
+    scale · (Σ (1 + level / 2^n) · 2^n x - Σ 2^n x) + low · Σ x. Three lifts bring all eight levels of a word to
+    where n is 4 to 12, and rounding stays small.
+    """
+    LIFT: tl.constexpr = 15 if SLOT < 2 else 3
+    ODD_LIFT: tl.constexpr = 3 if SLOT == 0 else -9
+    UP: tl.constexpr = 1 << (23 - 4 * SLOT - LIFT)
+    ODD_UP: tl.constexpr = 1 << (7 - 4 * SLOT - ODD_LIFT)
+    total, odd_total = (x[0] + x[1]) + (x[2] + x[3]), (odd_x[0] + odd_x[1]) + (odd_x[2] + odd_x[3])
+    own = tl.zeros_like(acc) - (total * UP + odd_total * ODD_UP)[:, None, :]
+    for i in tl.static_range(4):
+        own = _add(own, _one_and(words[i], 4 * SLOT, LIFT, UNITS), x[i] * UP)
+        own = _add(own, _one_and(words[i], 4 * SLOT + 16, ODD_LIFT, UNITS), odd_x[i] * ODD_UP)
+    scale = (pair << 16).to(tl.float32, bitcast=True)
+    low = (pair & 0xFFFF0000).to(tl.float32, bitcast=True)
+    return _add(acc, low, total + odd_total) + own * scale[None, :, :]
+
+
+@triton.jit
+def _fours_by_strips(
+    x, norm, weights, scales, rows, n_rows, n_in, n_out,
+    NORMED: tl.constexpr, BM: tl.constexpr, BN: tl.constexpr, BK: tl.constexpr, EVEN: tl.constexpr,
+    FOUR: tl.constexpr, UNITS: tl.constexpr,
+):  # fmt: skip
+    """As `_by_strips`; a strip is 4 words, with 8 inputs of each group of a tile. FOUR: rows that lie side by side."""
+    T: tl.constexpr = BK // 32
+    m, t = tl.arange(0, BM), tl.arange(0, T)
+    n_tiles = tl.cdiv(n_in, 128)
+    of_rows = weights + rows.to(tl.int64)[None, :, None] * (n_tiles * 16)
+    of_fours = tl.reshape(rows, (1, BN // FOUR, FOUR))
+    of_fours = scales + tl.max_contiguous(tl.multiple_of(of_fours, (1, 1, FOUR)), (1, 1, FOUR))
+    acc = tl.zeros([BM, BN, T], tl.float32)
+    square = tl.zeros([BM, T], tl.float32)
+    for start in range(0, n_in, BK):
+        tile = start // 128 + t // 4
+        at = start // 8 + 4 * t[:, None, None] + tl.arange(0, 4)[None, None, :]
+        if EVEN:
+            words = tl.load(of_rows + at)
+        else:
+            words = tl.load(of_rows + at, mask=(rows < n_out)[None, :, None] & (at < n_tiles * 16), other=0)
+        words = _four(words.to(tl.uint32, bitcast=True))
+        for slot in tl.static_range(4):
+            of_pairs = of_fours + ((tile * 4 + slot) * n_out)[:, None, None]
+            if EVEN:
+                pair = tl.load(of_pairs)
+            else:
+                is_in = tl.reshape(rows < n_out, (1, BN // FOUR, FOUR)) & (tile < n_tiles)[:, None, None]
+                pair = tl.load(of_pairs, mask=is_in, other=0)
+            pair = tl.trans(tl.reshape(pair, (T, BN)).to(tl.uint32, bitcast=True))
+            inputs = tile * 128 + slot * 32 + t % 4 * 8
+            x0, x1, x2, x3, square = _inputs(x, norm, square, m, inputs, n_rows, n_in, NORMED, EVEN)
+            x4, x5, x6, x7, square = _inputs(x, norm, square, m, inputs + 4, n_rows, n_in, NORMED, EVEN)
+            acc = _group(acc, words, pair, (x0, x2, x4, x6), (x1, x3, x5, x7), slot, UNITS)
+    return tl.sum(acc, 2), tl.sum(square, 1)
 
 
 @triton.jit
@@ -167,9 +261,8 @@ def unpack(words, scales, out, n_in, n_out, ROWS: tl.constexpr):
 
 
 @triton.jit
-def normalise(x, norm, floor, out, n, BLOCK: tl.constexpr, CHAINED: tl.constexpr):
+def normalise(x, norm, floor, out, n, BLOCK: tl.constexpr):
     """A row of x [n_rows, n] float32 → out, normalised; BLOCK is n rounded up to a power of two."""
-    follow(CHAINED)
     row = tl.program_id(0).to(tl.int64)
     at = tl.arange(0, BLOCK)
     values = tl.load(x + row * n + at, mask=at < n, other=0)
@@ -195,37 +288,36 @@ def product(
     piece,  # rows of gate, then as many of up, and so on
     KIND: tl.constexpr,
     MODE: tl.constexpr,
-    NORMED: tl.constexpr,  # of one row alone, where BM is 1
+    NORMED: tl.constexpr,  # by plain arithmetic alone
     BIASED: tl.constexpr,
-    BM: tl.constexpr,  # 1, by plain arithmetic; or n_rows rounded up to a power of two ≥ 8, by the matrix units
+    BM: tl.constexpr,  # n_rows rounded up to a power of two, and to 8 at least for the matrix units
     BN: tl.constexpr,
     BK: tl.constexpr,
-    SPLITS: tl.constexpr,  # parts of the inputs, a program each
+    SPLITS: tl.constexpr,  # parts of the inputs, a program each: for the matrix units alone
     STAGES: tl.constexpr,
     EVEN: tl.constexpr,  # n_in and the outputs are multiples of BK and BN
     UNITS: tl.constexpr,  # what the matrix units take
-    CHAINED: tl.constexpr,  # launched before the kernel before is done
+    BY_UNITS: tl.constexpr,  # else by plain arithmetic
 ):
     program, part = tl.program_id(0), tl.program_id(1)
     m, n = tl.arange(0, BM), tl.arange(0, BN)
     j = program * BN + n
-    if MODE == 2:  # a gate and its up stand side by side
-        rows = (j // 2) // piece * (2 * piece) + (j // 2) % piece + j % 2 * piece
+    if MODE == 2:  # a gate and its up stand side by side, or gates before ups, where four scales are read at once
+        half = j // 2 if BY_UNITS else program * (BN // 2) + n % (BN // 2)
+        is_up = j % 2 if BY_UNITS else n // (BN // 2)
+        rows = half // piece * (2 * piece) + half % piece + is_up * piece
     else:
         rows = j
-    if CHAINED:
-        gdc_launch_dependents()
-        if KIND == 2:  # the first eight tiles of a program's part
-            n_tiles = tl.cdiv(n_in, 128)
-            own = part * tl.cdiv(tl.cdiv(n_in, BK), SPLITS) * (BK // 128) + 2 * tl.arange(0, 4)
-            of_rows = weights + tl.minimum(rows, n_out - 1).to(tl.int64)[:, None] * (n_tiles * 16)
-            _fetch(of_rows + tl.minimum(own, n_tiles - 1)[None, :] * 16)
-        gdc_wait()
-    if BM == 1:
-        acc, square = _one_row(x, norm, weights, rows, n_in, n_out, NORMED, BN, BK, STAGES, EVEN)
-        acc = acc[:, None]
+    if not BY_UNITS:
+        if KIND == 2:
+            FOUR: tl.constexpr = min(4, BN // 2 if MODE == 2 else BN)
+            values, square = _fours_by_strips(
+                x, norm, weights, scales, rows, n_rows, n_in, n_out, NORMED, BM, BN, BK, EVEN, FOUR, UNITS
+            )
+        else:
+            values, square = _by_strips(x, norm, weights, rows, n_rows, n_in, n_out, NORMED, BM, BN, BK, EVEN)
         if NORMED:
-            acc *= tl.rsqrt(square + floor)
+            values *= tl.rsqrt(square + floor)[:, None]
     else:
         n_blocks = tl.cdiv(n_in, BK)
         share = tl.cdiv(n_blocks, SPLITS)
@@ -246,7 +338,7 @@ def product(
             acc = tl.zeros([BN, BM], tl.float32)
             for each in tl.static_range(SPLITS):
                 acc += tl.load(sums + each * size + at, cache_modifier=".cg")
-    values = tl.trans(acc)
+        values = tl.trans(acc)
     if KIND == 1:
         values *= tl.load(scales + rows, mask=rows < n_out, other=0)[None, :]
     if BIASED:
@@ -254,7 +346,10 @@ def product(
     if MODE == 2:
         n_columns = n_out // 2
         columns = program * (BN // 2) + tl.arange(0, BN // 2)
-        gate, up = tl.split(tl.reshape(values, (BM, BN // 2, 2)))
+        if BY_UNITS:
+            gate, up = tl.split(tl.reshape(values, (BM, BN // 2, 2)))
+        else:
+            gate, up = tl.split(tl.permute(tl.reshape(values, (BM, 2, BN // 2)), (0, 2, 1)))
         values = gate / (1.0 + tl.exp(-gate)) * up
     else:
         n_columns = n_out

@@ -13,15 +13,13 @@ import torch
 import triton
 
 from npc.llm.gpu.kernels import (
-    A_WARP,
+    MOST_PLAIN,
     Blocks,
     Scratch,
     Tuned,
     default_blocks,
     multiply,
-    one_row,
-    padded,
-    power_of_two,
+    plain,
 )
 from npc.llm.gpu.linear import DeviceLinear
 from npc.llm.gpu.step import N_ROWS, Mode, on_device
@@ -57,7 +55,7 @@ def write(derived: Path, tuned: Tuned) -> Path:
 
 def tune(
     model: Transformer,
-    n_rows: Sequence[int] = (1, 64, 8, 16, 32),
+    n_rows: Sequence[int] = (1, 64, 2, 4, 8, 16, 32),
     time_ms: Callable[[Callable[[int], None], int], float] | None = None,
     is_over: Callable[[], bool] = lambda: False,
 ) -> Trials:
@@ -82,7 +80,7 @@ def tune(
     trials: dict[tuple[str, int, int, int], list[tuple[Blocks, float]]] = {}
     for n in n_rows:
         benches = {
-            (*shape, padded(n)): _Bench(model, own[: 1 + _CACHE_BYTES // own[0].linear.n_bytes], n, scratch, time_ms)
+            (*shape, n): _Bench(model, own[: 1 + _CACHE_BYTES // own[0].linear.n_bytes], n, scratch, time_ms)
             for shape, own in largest_first
         }
         if model.device.type == "cuda" and not is_over():
@@ -114,27 +112,21 @@ def _compile(benches: Sequence["_Bench"]) -> None:
 
 
 def candidates(linear: DeviceLinear, n: int) -> Iterator[Blocks]:
-    """The default first."""
+    """The default first; then what was among the quickest somewhere on an H200."""
     kind, n_in = linear.kind, linear.n_in
-    yield (default := default_blocks(kind, linear.n_out, n_in, padded(n)))
+    yield (default := default_blocks(kind, linear.n_out, n_in, n))
     others: list[Blocks] = []
-    if n == 1 and kind != "int4":
-        inputs = {min(n_warps * A_WARP[kind], power_of_two(n_in)) for n_warps in (4, 2, 1, 8)}
-        others += [one_row(kind, rows, each) for rows in (8, 4, 16, 2) for each in inputs]
+    if n <= MOST_PLAIN[kind]:
+        others += [plain(kind, rows, n_warps, n_in) for rows in (8, 4, 2) for n_warps in (1, 2, 4)]
     if kind == "int4":
-        if n <= 16:
-            tiles = [(64, 256, 4), (128, 256, 4), (32, 256, 2), (64, 256, 2), (64, 128, 4), (64, 512, 4), (16, 512, 1)]
-            stages = (3, 4)
-        else:
-            tiles = [(128, 128, 4), (128, 256, 4), (128, 128, 8), (256, 128, 8), (64, 256, 4)]
-            stages = (2, 3)
-        wanted = [(*tile, n_stages) for tile in tiles for n_stages in stages]
+        few = [(64, 256, 2, 3), (128, 256, 4, 3), (64, 128, 4, 3), (32, 256, 2, 3)]
+        wanted = few if n <= 16 else [(128, 256, 4, 3), (128, 128, 4, 3), (64, 256, 4, 2), (64, 256, 4, 3)]
     else:
-        wanted = [(32, 128, 4, 3), (64, 128, 4, 3), (64, 64, 4, 4), (16, 128, 4, 4), (128, 64, 4, 4), (64, 256, 4, 3)]
+        wanted = [(64, 128, 4, 3), (32, 128, 4, 3), (64, 64, 4, 4), (64, 256, 4, 3), (16, 128, 4, 4)]
     for n_out, n_inputs, n_warps, n_stages in wanted:
         n_programs, n_blocks = -(-linear.n_out // n_out), -(-n_in // n_inputs)
         splits = [n for n in (1, 2, 4, 8) if n == 1 or (n_programs * n <= _PROGRAMS and n_blocks >= 2 * n)]
-        others += [Blocks(n_out, n_inputs, n_warps, n_stages, n_splits) for n_splits in splits[-3 if n <= 16 else -2 :]]
+        others += [Blocks(n_out, n_inputs, n_warps, n_stages, n_splits) for n_splits in splits[-2:]]
     for blocks in dict.fromkeys(others):
         if blocks != default and Scratch.holds(blocks, linear.n_out, n):
             yield blocks

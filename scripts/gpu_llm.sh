@@ -57,9 +57,9 @@ run() {
       "$wheels"/*.whl >>"$out/log.txt" 2>&1 && PYTHONPATH="/tmp/npc-site:$root"
   fi
   nvidia-smi --query-gpu=name,memory.used,driver_version --format=csv,noheader | tee -a "$out/log.txt"
-  part 90 "on the device" python3 -m pytest -q --tb=short -p no:cacheprovider tests/llm/test_gpu_device.py \
+  part 75 "on the device" python3 -m pytest -q --tb=short -p no:cacheprovider tests/llm/test_gpu_device.py \
     --junitxml="$out/tests.xml"
-  part 170 "8b int4" bash -c 'profile 8b int4 70'
+  part 130 "8b int4" bash -c 'profile 8b int4 45'
   part 80 "135m bf16" bash -c 'profile 135m bf16 20'
   part 90 "8b bf16" bash -c 'profile 8b bf16 20'
   part 90 "8b int8" bash -c 'profile 8b int8 20'

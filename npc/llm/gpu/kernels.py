@@ -46,7 +46,7 @@ class Blocks:
 
 A_WARP = {"int4": 1024, "int8": 256, "dense": 256}
 """Inputs that a warp's threads load at once: 16 bytes each, and 8 of int8."""
-MOST_PLAIN = {"int4": 4, "int8": 8, "dense": 8}
+MOST_PLAIN = {"int4": 4, "int8": 1, "dense": 8}
 """Rows that plain arithmetic is tried for; what a thread keeps of each is in its registers."""
 _UNPACKED = 32
 """Rows of int4 that a program unpacks."""

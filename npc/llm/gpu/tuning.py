@@ -68,13 +68,13 @@ def tune(
     for layer in model.layers:
         for use in (
             _Use(on_device(layer.qkv), layer.attention_norm),
-            _Use(on_device(layer.out)),
+            _Use(on_device(layer.out), mode="add"),
             _Use(on_device(layer.gate_up), layer.mlp_norm, "gate"),
-            _Use(on_device(layer.down)),
+            _Use(on_device(layer.down), mode="add"),
         ):
             uses.setdefault((use.linear.kind, use.linear.n_out, use.linear.n_in), []).append(use)
     head = on_device(model.head)
-    uses.setdefault((head.kind, head.n_out, head.n_in), []).append(_Use(head, model.norm))
+    uses.setdefault((head.kind, head.n_out, head.n_in), []).append(_Use(head, model.norm, is_exact=True))
     largest_first = sorted(uses.items(), key=lambda item: -item[1][0].linear.n_bytes * len(item[1]))
     scratch = Scratch.make(model.arch.hidden_size, model.dtype, model.device)
     trials: dict[tuple[str, int, int, int], list[tuple[Blocks, float]]] = {}
@@ -136,9 +136,13 @@ def candidates(linear: DeviceLinear, n: int) -> Iterator[Blocks]:
 
 @dataclass(frozen=True, slots=True)
 class _Use:
+    """As in a step, so that what is compiled here is what runs there."""
+
     linear: DeviceLinear
     norm: RmsNorm | None = None
     mode: Mode = "write"
+    is_exact: bool = False
+    """Whether the result is float32; so is what is added to."""
 
 
 class _Bench:
@@ -158,13 +162,17 @@ class _Bench:
         columns = first.linear.n_out // (2 if first.mode == "gate" else 1)
         x = torch.randn(N_ROWS, first.linear.n_in, device=model.device)
         self._x = x if first.norm is not None else x.to(model.dtype)
-        self._out, self._exact = (torch.zeros(N_ROWS, columns, dtype=model.dtype, device=model.device) for _ in "ab")
+        dtype = torch.float32 if first.is_exact or first.mode == "add" else model.dtype
+        self._before = torch.full((N_ROWS, columns), torch.nan, dtype=dtype, device=model.device)
+        if first.mode == "add":
+            self._before.normal_()
+        self._out, self._exact = self._before.clone(), self._before.clone()
         TorchOps(model).product(self._x, first.linear, self._exact, n, first.norm, first.mode)
 
     def ms(self, blocks: Blocks) -> float:
         """A product's milliseconds; infinite where the blocks do not compile, do not fit, or give another result."""
         try:
-            self._out.fill_(torch.nan)
+            self._out.copy_(self._before)
             self._multiply(0, blocks)
             exact = self._exact[: self._n].float()
             error = float((self._out[: self._n].float() - exact).norm() / exact.norm())

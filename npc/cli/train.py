@@ -70,6 +70,7 @@ def run(
     tuned: Annotated[Path | None, typer.Option(help="The tuned model's folder, for a drafter.")] = None,
     corpus: Annotated[Path | None, typer.Option(help="A folder of authored data. Default: what ships.")] = None,
     base: Annotated[Path | None, typer.Option(help="The base's folder, instead of the recipe's name.")] = None,
+    adapter: Annotated[Path | None, typer.Option(help="Go on from this one, with a recipe of its rank.")] = None,
     models: Annotated[Path | None, typer.Option(help="A folder of models to use as it is.")] = None,
     processes: Annotated[int | None, typer.Option(min=1, help="That make examples. Default: one a core.")] = None,
     within: Annotated[
@@ -88,7 +89,7 @@ def run(
         read = read_recipe(recipe)
         if examples is not None:
             read = read.model_copy(update={"examples": examples})
-        _tune(read, out, device, steps, tuned, corpus, base, ModelStore(models_dir=models), processes, within)
+        _tune(read, out, device, steps, tuned, corpus, base, ModelStore(models_dir=models), processes, within, adapter)
     except NpcError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -171,6 +172,7 @@ def _tune(
     store: "ModelStore",
     processes: int | None = None,
     within_s: int | None = None,
+    adapter: Path | None = None,
 ) -> None:
     import time
 
@@ -190,6 +192,8 @@ def _tune(
     is_draft = recipe.method == "draft"
     if is_draft and tuned is None:
         raise ConfigError("a drafter is taught by a tuned model: --tuned wants its folder")
+    if adapter is not None and recipe.method != "low-rank":
+        raise ConfigError(f"--adapter is for low-rank tuning; the recipe's method is {recipe.method}")
     folder = tuned or base or (Path(recipe.base) if Path(recipe.base).is_dir() else store.ensure(recipe.base))
     tokenizer, eos_ids = ChatTokenizer(folder), Architecture.read(folder).eos_ids
     end = tokenizer.encode("<|im_end|>")
@@ -218,7 +222,7 @@ def _tune(
             if left_s <= 0:
                 raise ConfigError(f"making ready took so long that of {within_s} s nothing is left to train in")
             recipe = recipe.model_copy(update={"minutes": min(recipe.minutes, left_s / 60)})
-        tuning = Tuning(model, recipe, stock, dev, out, eos_id, teacher)
+        tuning = Tuning(model, recipe, stock, dev, out, eos_id, teacher, adapter=adapter)
         tuning.run(steps)
     finally:
         stock.close()

@@ -102,6 +102,13 @@ def copy_beside(base: Path, folder: Path) -> None:
             shutil.copyfile(base / name, folder / name)
 
 
+def read_low_rank(adapter: Path) -> "tuple[float, dict[str, Tensor]]":
+    """alpha / r, and A: [r, n_in] and B: [n_out, r] in peft's names. Raises ModelError."""
+    check_sums(adapter)
+    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
+    return config["lora_alpha"] / config["r"], _read(adapter, "adapter_model*.safetensors")
+
+
 def _read(folder: Path, pattern: str) -> "dict[str, Tensor]":
     from safetensors.torch import load_file
 
@@ -114,9 +121,7 @@ def _read(folder: Path, pattern: str) -> "dict[str, Tensor]":
 
 
 def _add_low_rank(tensors: "dict[str, Tensor]", adapter: Path, base: Path) -> None:
-    config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-    scale = config["lora_alpha"] / config["r"]
-    low_rank = _read(adapter, "adapter_model*.safetensors")
+    scale, low_rank = read_low_rank(adapter)
     for name in [name for name in low_rank if name.endswith(".lora_A.weight")]:
         module = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
         weight = tensors.get(f"{module}.weight")

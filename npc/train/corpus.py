@@ -109,6 +109,8 @@ class PhrasingsForm(_Form):
     how: Lines
     mention: Lines = Field(description="speaks of {thing} and asks for nothing")
     join: Lines = Field(description="puts two requests together: {a}, {b}")
+    ask_beside: Lines = Field(description="puts a request and a question together: {a}, {q}")
+    tell_beside: Lines = Field(description="the same, with the question as a clause: {a}, {w}")
     impossible: Lines = Field(description="requests that no character can fulfil")
     injection: Lines
     outside: dict[Era, list[str]]
@@ -133,6 +135,7 @@ class PhrasingsForm(_Form):
     bye: Lines
     thanks: Lines
     mood: Lines
+    compliment: Lines
     insult: Lines
     unclear: Lines
     result: Lines = Field(description="asks what became of an action")

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from npc.models.adapter import copy_beside, pack, write_sums
 from npc.train.recipe import Recipe
-from npc.train.rounding import PROJECTIONS, low_rank_tensors, merged_tensors
+from npc.train.rounding import PROJECTIONS, low_rank_parameters, merged_tensors
 
 MAX_SHARD_BYTES = 15 * 2**20
 """Small enough for every code host."""
@@ -20,7 +21,8 @@ MAX_SHARD_BYTES = 15 * 2**20
 def export_adapter(model: nn.Module, recipe: Recipe, folder: Path) -> None:
     """adapter_config.json and shards of adapter_model*.safetensors, in peft's names; matrices packed to int8."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_shards(pack(low_rank_tensors(model)), folder, "adapter_model")
+    tensors = {name: each.detach().to("cpu", torch.bfloat16) for name, each in low_rank_parameters(model).items()}
+    save_shards(pack(tensors), folder, "adapter_model")
     config = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",

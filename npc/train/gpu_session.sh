@@ -5,7 +5,8 @@
 #   npc/train/gpu_session.sh BASE OUT [RECIPE]
 #
 # BASE is the base's Hugging Face folder, or a .gguf file that is converted first. MINILM (environment) is the folder of
-# all-minilm-l6-v2 for the evaluation, DRAFT=1 tunes a drafter as well, EXAMPLES makes so many instead of the recipe's.
+# all-minilm-l6-v2 for the evaluation, DRAFT=1 tunes a drafter as well, EXAMPLES makes so many instead of the recipe's,
+# ADAPTER is one to go on from.
 # Run again with the same WORK folder (default build/gpu), it goes on where it was.
 # What is to be kept comes to OUT as one archive in pieces of 15 MiB: `cat OUT/kept.tar.* | tar x`.
 set -euo pipefail
@@ -36,7 +37,7 @@ if [ -n "${MINILM:-}" ]; then after_s=$((after_s + ${EVAL_S:-75})); fi
 if [ -n "${DRAFT:-}" ]; then after_s=$((after_s + ${DRAFT_S:-150})); fi
 echo "== tune: $SECONDS s"
 npc_train run "$recipe" --base "$base" --out "$work/$name" --within $(($(left) - after_s)) \
-  ${EXAMPLES:+--examples "$EXAMPLES"} 2>&1 | tee -a "$kept/tune.log"
+  ${EXAMPLES:+--examples "$EXAMPLES"} ${ADAPTER:+--adapter "$ADAPTER"} 2>&1 | tee -a "$kept/tune.log"
 cp "$work/$name/curves.jsonl" "$kept/"
 if [ -d "$work/$name/adapter" ]; then cp -r "$work/$name/adapter" "$kept/"; fi
 keep

@@ -129,6 +129,33 @@ def as_npc(phrase: str) -> str:
     return re.sub(r"\b(?:me|my|mine|us|our|your|yourself)\b", lambda match: swaps[match[0]], phrase)
 
 
+_ASKS = r"(?P<asks>(?:How|What|Where|Who|When|Why|Which)(?: \w+)?)"
+_NAMED = r"(?P<named>(?:the|an?|your|my|this|that|[A-Z]\w+)(?: \w+){0,2}|it|they|he|she)"
+_AUXILIARY = "is|are|was|were|do|does|did|can|could|will|would|has|had|have"
+_CLAUSES = (
+    (re.compile(rf"{_ASKS} (?P<verb>is|are) {_NAMED}\?"), "{asks} {named} {verb}"),
+    (re.compile(rf"{_ASKS} does {_NAMED} (?P<verb>\w+)\?"), "{asks} {named} {verb}s"),
+    (re.compile(rf"{_ASKS} do (?P<named>you|they|we|I) (?P<verb>\w+.*)\?"), "{asks} {named} {verb}"),
+    (re.compile(rf"{_ASKS} (?P<verb>can|could|must|should|may) (?P<named>I|we|you|one) (?P<rest>.+)\?"),
+     "{asks} {named} {verb} {rest}"),
+    (re.compile(rf"(?P<asks>Who|What) (?P<verb>(?!(?:{_AUXILIARY})\b)\w+ .+)\?"), "{asks} {verb}"),
+)  # fmt: skip
+_HISSING = re.compile(r"(?:s|x|z|ch|sh|[^aeiou]y|o)$")
+
+
+def as_clause(question: str) -> str | None:
+    """`How deep is the well?` → `how deep the well is`; None where it takes more grammar than is known here."""
+    for form, clause in _CLAUSES:
+        found = form.fullmatch(question)
+        if found is None or (clause.endswith("{verb}s") and _HISSING.search(found["verb"])):
+            continue
+        if clause == "{asks} {named} {verb}" and found["named"].endswith(("ed", "en", "ing")):
+            continue  # "When is the gate opened?"
+        made = clause.format(**found.groupdict())
+        return made[0].lower() + made[1:]
+    return None
+
+
 def slots(text: str) -> list[str]:
     """The names that stand in braces, as they are declared."""
     return [name[0].lower() + name[1:] for name in _SLOT.findall(text)]

@@ -178,7 +178,7 @@ def two(writer: Writer) -> Draft | None:
     second = make_request(*random.choice(possible), stage.scene, random, about=about)
     if first.deed is second.deed:
         return None
-    a, b = (_phrase(writer, each) for each in (first, second))
+    a, b = (verb_phrase(writer, each) for each in (first, second))
     if about is not None and about in second.entities and definite(about.spoken_name) in a and random.random() < 0.6:
         kind = next(own.kind for own in second.spec.parameters if second.args.get(own.name) == about.id)
         pronoun = {"place": "there", "character": "them"}.get(kind, "it")
@@ -194,7 +194,8 @@ def two(writer: Writer) -> Draft | None:
     return Draft(asked, f"{writer.echo(first)} {first.call} {writer.echo(second)} {second.call}")
 
 
-def _phrase(writer: Writer, request: Request) -> str:
+def verb_phrase(writer: Writer, request: Request) -> str:
+    """Any way of asking for it that may stand behind \"please\" and \"could you\"."""
     named = {name for name, words in request.words.items() if words != "me"}
     ways = [t for t in (request.deed.form.do, *request.deed.form.ask) if named <= set(slots(t)) <= set(request.words)]
     ways = [way for way in ways if "," not in way and "?" not in way and is_verb_phrase(way)]

@@ -8,13 +8,16 @@ Straight-through estimation: Bengio et al., arXiv 1308.3432. LoRA: arXiv 2106.09
 """
 
 import math
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812  (the name that the field uses)
 
+from npc.errors import ModelError
 from npc.llm.layout import GROUP
 from npc.llm.linear import fits
+from npc.models.adapter import read_low_rank
 
 PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
@@ -91,6 +94,21 @@ def add_low_rank(model: nn.Module, rank: int, alpha: float) -> None:
         _tuned(model, name).add_low_rank(rank, alpha)
 
 
+def take_over(model: nn.Module, adapter: Path) -> None:
+    """Begin where an adapter ended, which was learnt with the same rank and alpha. Raises ModelError."""
+    scale, tensors = read_low_rank(adapter)
+    own = low_rank_parameters(model)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if shapes != {name: tuple(each.shape) for name, each in own.items()}:
+        raise ModelError(f"{adapter}: changes other matrices than this recipe, or in another rank")
+    scales = {each.scale for each in model.modules() if isinstance(each, TunedLinear) and each.a is not None}
+    if scales != {scale}:
+        raise ModelError(f"{adapter}: has alpha / rank {scale}, the recipe {', '.join(map(str, scales))}")
+    with torch.no_grad():
+        for name, parameter in own.items():
+            parameter.copy_(tensors[name])
+
+
 def add_rounding(model: nn.Module, weights: str) -> list[TunedLinear]:
     """Round projections as `weights` says, and the head to int8 as the engine does; nothing for bf16. Switched on."""
     if weights == "bf16":
@@ -116,16 +134,15 @@ def _tuned(model: nn.Module, name: str) -> TunedLinear:
     return tuned
 
 
-def low_rank_tensors(model: nn.Module) -> dict[str, Tensor]:
-    """The adapter in peft's names: `base_model.model.{name}.lora_A.weight`; the scale is in its config."""
-    tensors: dict[str, Tensor] = {}
-    for name, linear in projections(model).items():
-        if isinstance(linear, TunedLinear) and linear.a is not None and linear.b is not None:
-            for part, tensor in (("lora_A", linear.a), ("lora_B", linear.b)):
-                tensors[f"base_model.model.{name}.{part}.weight"] = (
-                    tensor.detach().to(torch.bfloat16).cpu().contiguous()
-                )
-    return tensors
+def low_rank_parameters(model: nn.Module) -> dict[str, nn.Parameter]:
+    """In peft's names: `base_model.model.{name}.lora_A.weight`; the scale is in its config."""
+    return {
+        f"base_model.model.{name}.{part}.weight": parameter
+        for name, linear in projections(model).items()
+        if isinstance(linear, TunedLinear)
+        for part, parameter in (("lora_A", linear.a), ("lora_B", linear.b))
+        if parameter is not None
+    }
 
 
 def merged_tensors(model: nn.Module) -> dict[str, Tensor]:

@@ -1,12 +1,68 @@
 """Talk: what is known and what is not, who one is, what the moment tells, greetings, attempts on the character."""
 
+import re
+from dataclasses import dataclass
+
 from npc.train.lore import Told, deal, mine
-from npc.train.notation import definite, fill
+from npc.train.notation import as_clause, definite, fill
+from npc.train.requests import verb_phrase
 from npc.train.writer import Draft, Writer, described
 from npc.world.scene import NPC, PLAYER
 
 
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """A question as it was authored, what is said to it, and the passages that stand in the prompt."""
+
+    asked: str
+    reply: str
+    knows: tuple[str, ...] = ()
+
+
 def knowledge(writer: Writer) -> Draft | None:
+    return _draft(writer, _known(writer))
+
+
+def unknown(writer: Writer) -> Draft | None:
+    """Asked for what no passage tells: it is missing, or silent on just this, or about somebody else."""
+    return _draft(writer, _not_known(writer))
+
+
+def _draft(writer: Writer, found: _Answered | None) -> Draft | None:
+    return None if found is None else Draft(writer.said(found.asked), found.reply, found.knows)
+
+
+def both(writer: Writer) -> Draft | None:
+    """A request and a question in one breath: it acts and it answers, in the order asked."""
+    random = writer.random
+    request = writer.stage.request(random)
+    answered = random.choices((_known, _not_known, _trait), (6, 2, 2))[0](writer)
+    if request is None or answered is None:
+        return None
+    asked = answered.asked
+    clause = as_clause(asked)
+    if clause is not None and random.random() < 0.7:
+        form, words = random.choice(writer.phrasings.tell_beside), {"w": clause}
+    else:
+        keeps = re.match(r"I\b|I'|[A-Z]\w+ [A-Z]", asked)
+        form, words = (
+            random.choice(writer.phrasings.ask_beside),
+            {"q": asked if keeps else asked[:1].lower() + asked[1:]},
+        )
+    said = fill(form, {"a": verb_phrase(writer, request), **words})
+    said = said if said[-1:] in ".!?" or form[-1:] == "}" else f"{said}."
+    says = writer.line("ack") if random.random() < 0.5 else writer.echo(request)
+    parts = [f"{says} {request.call}", answered.reply]
+    if not re.search(r"\{a\}.*\{[qw]\}", form, re.IGNORECASE):
+        parts.reverse()
+    return Draft(
+        writer.said(said[:1].upper() + said[1:]) if form[0] != "{" or form[1].isupper() else said,
+        " ".join(parts),
+        answered.knows,
+    )
+
+
+def _known(writer: Writer) -> _Answered | None:
     random = writer.random
     if not writer.stage.facts:
         return None
@@ -18,9 +74,7 @@ def knowledge(writer: Writer) -> Draft | None:
         # Of two passages of one form, only the names tell which is meant.
         asked, answer = pointed
         others = [_like(writer, fact)]
-    return Draft(
-        writer.said(asked), writer.lead(0.15, answer, fact.details.values()), tuple(writer.passages([fact, *others]))
-    )
+    return _Answered(asked, writer.lead(0.15, answer, fact.details.values()), tuple(writer.passages([fact, *others])))
 
 
 def _like(writer: Writer, fact: Told) -> Told:
@@ -28,8 +82,7 @@ def _like(writer: Writer, fact: Told) -> Told:
     return deal(fact.form, writer.corpus.words, writer.random, frozenset(fact.details.values()))
 
 
-def unknown(writer: Writer) -> Draft | None:
-    """Asked for what no passage tells: it is missing, or silent on just this, or about somebody else."""
+def _not_known(writer: Writer) -> _Answered | None:
     random = writer.random
     if not writer.stage.facts:
         return None
@@ -43,7 +96,15 @@ def unknown(writer: Writer) -> Draft | None:
     else:
         asked, _ = fact.question(random)
         knows = writer.others(fact, asked, random.choices((0, 1, 2), (4, 4, 2))[0])
-    return Draft(writer.said(asked), writer.line("unknown"), tuple(writer.passages(knows)))
+    return _Answered(asked, writer.line("unknown"), tuple(writer.passages(knows)))
+
+
+def _trait(writer: Writer) -> _Answered | None:
+    if not writer.stage.traits:
+        return None
+    trait = writer.random.choice(writer.stage.traits)
+    asked, answer = trait.question(writer.random)
+    return _Answered(asked, writer.lead(0.15, answer, trait.details.values()))
 
 
 def persona(writer: Writer) -> Draft | None:
@@ -51,9 +112,7 @@ def persona(writer: Writer) -> Draft | None:
     random, stage = writer.random, writer.stage
     draw = random.random()
     if stage.traits and draw < 0.6:
-        trait = random.choice(stage.traits)
-        asked, answer = trait.question(random)
-        return Draft(writer.said(asked), writer.lead(0.15, answer, trait.details.values()))
+        return _draft(writer, _trait(writer))
     if draw < 0.78:
         return Draft(random.choice(writer.phrasings.name), writer.line("self"))
     if draw < 0.92 or not stage.character.goals:
@@ -89,9 +148,9 @@ def chat(writer: Writer) -> Draft | None:
 
 
 def small_talk(writer: Writer) -> Draft | None:
-    kind = writer.random.choice(("hello", "bye", "thanks", "mood", "insult", "unclear"))
+    kind = writer.random.choice(("hello", "bye", "thanks", "mood", "insult", "compliment", "unclear"))
     asked = writer.random.choice(getattr(writer.phrasings, kind))
-    return Draft(asked, writer.line(kind))
+    return Draft(asked, writer.line("praised" if kind == "compliment" else kind))
 
 
 def mention(writer: Writer) -> Draft | None:

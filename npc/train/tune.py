@@ -22,7 +22,7 @@ from torch.nn import functional as F  # noqa: N812  (the name that the field use
 from npc.errors import ModelError
 from npc.train.batches import Batch, Tokens, batches, collate
 from npc.train.recipe import Recipe
-from npc.train.rounding import TunedLinear, add_low_rank, add_rounding
+from npc.train.rounding import TunedLinear, add_low_rank, add_rounding, take_over
 
 _log = logging.getLogger(__name__)
 CHECKPOINT, CURVES = "checkpoint.pt", "curves.jsonl"
@@ -65,7 +65,9 @@ class Tuning:
         pad_id: int = 0,
         teacher: nn.Module | None = None,
         clock: Clock = time.monotonic,
+        adapter: Path | None = None,
     ) -> None:
+        """`adapter`: low-rank tuning goes on from it. Raises ModelError where it does not fit the recipe."""
         self.model, self.recipe = model, recipe
         self._rounds, self._dev = rounds, dev
         self._folder, self._pad_id = folder, pad_id
@@ -74,6 +76,8 @@ class Tuning:
         self.device = str(next(model.parameters()).device)
         if recipe.method == "low-rank":
             add_low_rank(model, recipe.rank, recipe.alpha)
+            if adapter is not None:
+                take_over(model, adapter)
         self._rounded: list[TunedLinear] = add_rounding(model, recipe.weights)
         self._parameters = [p for p in model.parameters() if p.requires_grad]
         is_cuda = self.device.startswith("cuda")
@@ -84,7 +88,7 @@ class Tuning:
             betas=(0.9, 0.98),
             fused=is_cuda,
         )
-        if is_cuda:
+        if is_cuda and recipe.compiles:
             compile_layers(model)
         self.step = 0
         self._used_s = 0.0

@@ -3,7 +3,7 @@ from random import Random
 import pytest
 
 from npc.errors import ConfigError
-from npc.train.notation import choose_details, fill, read_action, read_entity, slots
+from npc.train.notation import as_clause, choose_details, fill, read_action, read_entity, slots
 
 
 def test_a_signature_becomes_an_action() -> None:
@@ -40,3 +40,18 @@ def test_a_slot_without_a_value_is_an_error() -> None:
 def test_a_thing_has_a_name_and_what_is_said_of_it() -> None:
     entity = read_entity("lamp", "the great lamp | smokes")
     assert (entity.id, entity.name, entity.description) == ("lamp", "the great lamp", "smokes")
+
+
+def test_a_question_becomes_a_clause_where_its_grammar_is_plain() -> None:
+    told = {
+        "How deep is the well?": "how deep the well is",
+        "Where does Jory live?": "where Jory lives",
+        "Who cast the bell?": "who cast the bell",
+        "What do you want?": "what you want",
+        "Where can I buy rope?": "where I can buy rope",
+        "When is the gate opened?": None,
+        "Where does the river pass?": None,
+        "Was it long ago?": None,
+        "Who is paid by the crown today?": None,
+    }
+    assert {question: as_clause(question) for question in told} == told

@@ -122,6 +122,20 @@ def test_the_adapter_merges_into_the_weights_that_were_exported(
     assert not torch.equal(merged[changed].float(), original[changed].bfloat16().float())
 
 
+def test_tuning_goes_on_from_an_adapter(base: Path, tokens: list[Tokens], tmp_path: Path) -> None:
+    first = run(base, tokens, tmp_path / "run")
+    export.export_adapter(first.model, RECIPE, tmp_path / "adapter")
+    begun = Tuning(load_base(base, "cpu"), RECIPE, [tokens], tokens, tmp_path / "on", 258, adapter=tmp_path / "adapter")
+    fresh = Tuning(load_base(base, "cpu"), RECIPE, [tokens], tokens, tmp_path / "fresh", 258)
+    before, after, untuned = (each.evaluate()["loss"] for each in (first, begun, fresh))
+    assert after == pytest.approx(before, rel=0.05)  # it was packed to int8
+    assert after < 0.8 * untuned
+    for changed in ({"rank": 8}, {"alpha": 16}):
+        recipe = RECIPE.model_copy(update=changed)
+        with pytest.raises(ModelError, match="rank"):
+            Tuning(load_base(base, "cpu"), recipe, [tokens], [], tmp_path / "no", 258, adapter=tmp_path / "adapter")
+
+
 def test_a_changed_adapter_is_refused(base: Path, tokens: list[Tokens], tmp_path: Path) -> None:
     tuning = run(base, tokens, tmp_path / "run", steps=1)
     export.export_adapter(tuning.model, RECIPE, tmp_path / "adapter")

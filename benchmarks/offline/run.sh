@@ -7,9 +7,10 @@
 # run measures at once. `turns` is one player, about 5 s for each of TURNS (24) under each of three settings; `players`
 # is PLAYERS (8,16,32) at once, about a minute each. NPC_… settings are taken from the environment.
 set -euo pipefail
-there=$1 n_parts=$2 out=$3 what=${4:-turns players}
+mkdir -p "$3"
+there=$(realpath "$1") n_parts=$2 out=$(realpath "$3") what=${4:-turns players}
 repository=$(cd "$(dirname "$0")/../.." && pwd)
-mkdir -p "$out"
+cd "$there" # Python looks where it is started first, and the folders there are not yet one package
 
 if [ ! -f "$there/whole" ]; then
   if [ "$(ls "$there/parts" | wc -l)" -ne "$n_parts" ]; then

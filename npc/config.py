@@ -51,8 +51,9 @@ class TurnTaking(_Section):
     preroll_ms: Positive = 320
     """Audio kept from before speech was detected."""
     max_utterance_s: Positive = 120
-    barge_in_ms: Positive = 64
-    """A voice of this length over a reply hushes it."""
+    barge_in_ms: Positive = 32
+    """What may be a voice over a reply hushes it after this long, until it is surely none: by default with the first
+    frame in which it is heard."""
     removes_echo: bool = True
     """Take the character's own voice out of the microphone; players who all wear headsets do without."""
 

@@ -18,7 +18,7 @@ from npc.events import AudioInput, ReplyEnded, ReplyHushed, ReplyResumed, Server
 from npc.frames import AudioFrame, from_pcm
 from npc.stages import Inline, Thought, VoiceActivityStream
 from npc.turn import HEARING_RATE_HZ, Samples
-from npc.turntaking import DetectorEvent, Patience, TurnDetector
+from npc.turntaking import DetectorEvent, Onset, Patience, TurnDetector
 
 _PER_MS = HEARING_RATE_HZ // 1000
 MAX_ARRIVALS = 400
@@ -41,6 +41,7 @@ class Ear:
     ) -> None:
         """`reply_rate_hz` is the rate of the audio that `notice` is told of; `cleaning` is where echo is taken out."""
         self.detector = TurnDetector(settings, patience)
+        self.onset = Onset(settings.speech_threshold)
         self._audio = audio
         self._vad = vad
         self._n_preroll = settings.preroll_ms * _PER_MS
@@ -78,7 +79,9 @@ class Ear:
             self._recording.append(cleaned.samples)
             probability = await self._vad.push(cleaned.samples)
             is_player = cleaned.is_own or self.has_floor
-            yield self.detector.push(probability if is_player else 0.0, len(frame.samples))
+            likely = probability if is_player else 0.0
+            self.onset.push(likely, float(np.mean(np.square(cleaned.samples))), len(frame.samples) / _PER_MS)
+            yield self.detector.push(likely, len(frame.samples))
         if not (self._is_keeping or self.detector.is_in_turn):
             self._recording.forget_before(self._recording.end_sample - self._n_preroll)
 

@@ -246,7 +246,9 @@ class Session:
         asked = self.state.exchanges[-1].npc if self.state.exchanges else ""
         self._listener.begin(start_sample if earlier is None else earlier, asked)
         self._overlap = None
-        if not self._speaker.is_playing:
+        if self._speaker.is_playing:
+            self._follow()
+        else:
             self._open_turn()
 
     def _open_turn(self) -> None:
@@ -261,18 +263,14 @@ class Session:
 
     def _judge_overlap(self) -> None:
         """Somebody speaks over the reply: fall silent, break it off, or speak on."""
-        detector = self._listener.ear.detector
-        if not detector.is_in_turn:
-            self._speaker.go_on()
-            return
-        if not self._speaker.heard_samples:
-            reaction = "interrupt"  # what nobody has heard yet cannot be coughed over: the player just went on
-        else:
-            reaction = react(Overlap(detector.speech_ms, detector.silence_ms, self._overlap), self._turn_taking)
+        detector, onset = self._listener.ear.detector, self._listener.ear.onset
+        overlap = Overlap(detector.speech_ms, detector.silence_ms, self._overlap, onset.lasted_ms)
+        reaction = react(overlap, self._turn_taking)
+        if not self._speaker.heard_samples:  # what nobody has heard yet cannot be coughed over: the player just went on
+            reaction = "interrupt" if detector.is_in_turn else "go-on"
         match reaction:
-            case "hush" if not self._speaker.is_hushed:
+            case "hush":
                 self._speaker.hush()
-                self._follow()
             case "go-on":
                 self._speaker.go_on()
             case "interrupt":

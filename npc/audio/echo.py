@@ -3,7 +3,9 @@
 The server knows what it plays. An adaptive filter learns how that comes back: the delay
 of network, client and air, the room and its colour, all within `REACH_MS`. What it
 explains is subtracted; what it may explain, as it is not sure of the room yet, is taken
-off by a Wiener gain, so that the first words of the first reply do not interrupt it.
+off by a Wiener gain, so that the first words of the first reply do not interrupt it. How
+loud the echo can be at all is known sooner than the filter: no part of the room returns
+more than all that the microphone heard when something loud was due from that part.
 
 A partitioned frequency-domain Kalman filter (Enzner and Vary 2006; Kuech, Mabande and
 Enzner 2014): it learns fast from echo alone and by itself hardly at all while the player
@@ -32,8 +34,20 @@ JITTER_PARTS: Final = 5
 one before interrupted themselves; with five one of 50 did (echo at -20 dB)."""
 FORGETTING: Final = 0.998
 """Of the room, a frame: people move."""
-PRIOR_DB: Final = -3.0
-"""The power of the echo beside what is played, as long as nothing was learnt."""
+PRIOR_DB: Final = -6.0
+"""The power of the echo beside what is played, as long as nothing was learnt. At -3 a player who spoke in the first
+seconds of the first reply was heard later, at -9 echo 6 dB below the voice hushed every fourth first reply."""
+BAND_BINS: Final = 16
+"""250 Hz: what the room returns at most is reckoned in bands of this width."""
+MOST: Final = 3.0
+"""A part of the room returns at most so many times what it is seen to. A frame is half of the transform, which is two;
+over simulated rooms one band in a hundred then returns 7 dB more, and the sum of all never any."""
+MOST_RISE_DB: Final = 0.02
+"""A frame: rooms change."""
+LEAST_HEARD: Final = 5e-4
+"""Of a bin of a frame, -60 dB in all: what is quieter says nothing of the room, as the microphone may be muted."""
+MOST_REPLY: Final = 2.0
+"""Another reply may be so many times as loud as the last."""
 NEAR_SMOOTHING: Final = 0.6
 LEAST_POWER: Final = 1e-7
 """Of a bin of a frame: the microphone's own noise. Keeps the filter still in silence."""
@@ -47,9 +61,9 @@ NOISE_RISE_DB: Final = 0.05
 """A frame; the level of the room's noise falls at once, and rises as slowly as that."""
 ABOVE_NOISE: Final = 4.0
 """What is not this many times as loud as the noise is nobody's."""
-OWN: Final = 0.75
+OWN: Final = 0.6
 OWN_FRAMES: Final = 4
-"""By tests/audio: with echo 12 dB or more below a voice, no reply takes itself for somebody, and nobody is missed."""
+"""By `npc eval barge-ins`: with echo 12 dB or more below a voice, no reply takes itself for somebody."""
 BURST: Final = 2.0
 """The share over the last frames is at most this many times that of the newest."""
 
@@ -87,6 +101,8 @@ class EchoGuard:
         self._room: NDArray[np.complex64] = np.zeros((N_PARTS, n_bins), np.complex64)
         self._doubt: NDArray[np.floating] = np.full((N_PARTS, n_bins), 10 ** (PRIOR_DB / 10) / N_PARTS, np.float32)
         self._near: NDArray[np.floating] = np.full(n_bins, LEAST_POWER, np.float32)
+        self._most: NDArray[np.floating] = np.full((N_PARTS, len(_BANDS)), np.inf)  # power that a part of it returns
+        self._n_cut = 0  # frames in which what was played may not have been heard
         self._maybe = np.zeros(n_bins, np.float32)  # power of what may be echo
         self._noise = 1.0  # power of a frame
         self._shares: deque[tuple[float, float]] = deque(maxlen=OWN_FRAMES)  # own power, all power
@@ -122,6 +138,7 @@ class EchoGuard:
         """Playback stands still from `at_sample` on, until `play_on` or `stop`."""
         with self._lock:
             if self._held is None:
+                self._n_cut = N_PARTS
                 kept = max(at_sample - self._first, 0)
                 self._played, self._held = self._played[:kept], self._played[kept:]
 
@@ -135,6 +152,7 @@ class EchoGuard:
     def stop(self, at_sample: int) -> None:
         """What was to be played from `at_sample` on is not."""
         with self._lock:
+            self._n_cut = N_PARTS
             self._played = self._played[: max(at_sample - self._first, 0)]
             self._held = self._resampler = None
 
@@ -154,6 +172,7 @@ class EchoGuard:
         with self._lock:
             block = self._take(first_sample)
             n_astray, self._n_astray = self._n_astray, 0
+            is_cut, self._n_cut = self._n_cut > 0, max(self._n_cut - 1, 0)
         for _ in range(n_astray):
             self._forget_phase()
         self._n_silent = 0 if block.any() else self._n_silent + 1
@@ -162,11 +181,26 @@ class EchoGuard:
         self._spectra = np.roll(self._spectra, 1, axis=0)
         self._spectra[0] = np.fft.rfft(np.concatenate((self._last_block, block)))
         self._last_block = block
-        return self._filter(frame)
+        power = np.square(np.abs(self._spectra))
+        if not is_cut:
+            self._limit(frame, power)
+        return self._filter(frame, power)
 
-    def _filter(self, frame: Samples) -> Cleaned:
+    def _limit(self, frame: Samples, power: NDArray[np.floating]) -> None:
+        """Of the room and of the doubt, [N_PARTS, bins], leave no more than can be by all that this frame holds."""
+        heard = np.add.reduceat(np.maximum(_power(frame), LEAST_HEARD), _BANDS)  # [bands]
+        loud = np.add.reduceat(power, _BANDS, axis=1)  # [N_PARTS, bands]
+        # A part's transform holds more than is due in this frame: only what lasts is surely in it.
+        lasting = np.minimum(loud, np.minimum(loud[_YOUNGER], loud[_OLDER]))
+        seen = MOST * heard / np.maximum(lasting, LEAST_POWER)
+        self._most = np.minimum(self._most * 10 ** (MOST_RISE_DB / 10), seen)
+        self._doubt = np.minimum(self._doubt, np.repeat(self._most, _BAND_SIZES, axis=1)).astype(np.float32)
+        room = np.add.reduceat(np.square(np.abs(self._room)), _BANDS, axis=1) / _BAND_SIZES
+        gain = np.sqrt(np.minimum(self._most / np.maximum(room, _LEAST_ROOM), 1))
+        self._room = (self._room * np.repeat(gain, _BAND_SIZES, axis=1)).astype(np.complex64)
+
+    def _filter(self, frame: Samples, power: NDArray[np.floating]) -> Cleaned:
         x, half = self._spectra, FRAME_SAMPLES
-        power = np.square(np.abs(x))
         self._doubt = FORGETTING**2 * self._doubt + (1 - FORGETTING**2) * np.square(np.abs(self._room))
         echo = np.fft.irfft((x * self._room).sum(axis=0))[half:]
         rest = frame - echo.astype(np.float32)
@@ -210,6 +244,7 @@ class EchoGuard:
         loudest = maximum_filter1d(loudness, 2 * JITTER_PARTS + 1, axis=0, mode="nearest")
         self._doubt = np.maximum(mean, 0.5 * loudest).astype(np.float32)
         self._room = np.zeros_like(self._room)
+        self._most = MOST_REPLY * maximum_filter1d(self._most, 2 * JITTER_PARTS + 1, axis=0, mode="nearest")
 
     def _take(self, first_sample: int) -> Samples:
         """What is played during the frame at `first_sample`; forgets what was played before."""
@@ -225,6 +260,16 @@ class EchoGuard:
 
 
 _SPREAD = np.full(SPREAD_BINS, 1 / SPREAD_BINS)
+_BANDS = np.arange(0, FRAME_SAMPLES + 1, BAND_BINS)
+_BAND_SIZES = np.diff(_BANDS, append=FRAME_SAMPLES + 1)
+_YOUNGER = np.maximum(np.arange(N_PARTS) - 1, 0)
+_OLDER = np.minimum(np.arange(N_PARTS) + 1, N_PARTS - 1)
+_LEAST_ROOM = 1e-12
+
+
+def _power(frame: Samples) -> NDArray[np.floating]:
+    """Of a frame's second half of the transform, [bins]."""
+    return np.square(np.abs(np.fft.rfft(np.concatenate((np.zeros(FRAME_SAMPLES, np.float32), frame)))))
 
 
 def _causal(gradient: NDArray[np.complexfloating]) -> NDArray[np.complex64]:

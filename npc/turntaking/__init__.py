@@ -3,8 +3,8 @@
 Frames of 32 ms go through `vad` (a model, on its own thread) and their
 probabilities through `detector` (pure, no I/O), which answers with events. At a
 pause, `policy` says how long to wait by what was said (`completeness`), how it
-sounded (`smart_turn`) and what was asked. `barge_in` says what a voice over a
-reply is worth.
+sounded (`smart_turn`) and what was asked. `onset` notices what may be the beginning
+of a voice, and `barge_in` says what a voice over a reply is worth.
 """
 
 from npc.turntaking.barge_in import Overlap, Reaction, react
@@ -18,12 +18,14 @@ from npc.turntaking.detector import (
     TurnEnded,
     TurnStarted,
 )
+from npc.turntaking.onset import Onset
 from npc.turntaking.policy import Evidence, endpoint_ms
 
 __all__ = [
     "DetectorEvent",
     "Evidence",
     "Lull",
+    "Onset",
     "Overlap",
     "Patience",
     "Paused",

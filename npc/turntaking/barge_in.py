@@ -1,9 +1,10 @@
 """Somebody makes a sound while the character speaks: interrupt, fall silent for a moment, or speak on?
 
 Pure. Falling silent costs nothing that cannot be taken back, so it happens as soon as it
-is surely a voice (`barge_in_ms`). Whether the reply is broken off is decided by the words
-once they are known, and without words by how long the voice lasts: "mm-hm" and a cough
-are short. The character's own echo is none of this: `npc.audio.echo` takes it out before.
+may be a voice (`npc.turntaking.onset`), and is taken back when it was none. Whether the
+reply is broken off is decided by the words once they are known, and without words by how
+long the voice lasts: "mm-hm" and a cough are short. The character's own echo is none of
+this: `npc.audio.echo` takes it out before.
 """
 
 import re
@@ -36,6 +37,8 @@ class Overlap:
     """Since its last sound."""
     transcript: str | None = None
     """What was recognised of it so far; None while nothing was tried."""
+    onset_ms: float = 0.0
+    """How long there have been signs of a voice; counts while it is not sure that there is one."""
 
 
 def react(overlap: Overlap, settings: TurnTaking) -> Reaction:
@@ -44,7 +47,7 @@ def react(overlap: Overlap, settings: TurnTaking) -> Reaction:
     `go-on` after `hush` takes the reply up where it fell silent.
     """
     if overlap.speech_ms < settings.barge_in_ms:
-        return "go-on"
+        return "hush" if overlap.onset_ms >= settings.barge_in_ms else "go-on"
     is_over = overlap.silence_ms >= OVER_MS
     if overlap.transcript is not None and _words(overlap.transcript):
         if not is_backchannel(overlap.transcript):

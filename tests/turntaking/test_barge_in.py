@@ -16,9 +16,19 @@ def reaction(
     return react(Overlap(speech_ms, silence_ms if is_over else 0, transcript), SETTINGS)
 
 
-def test_a_click_changes_nothing() -> None:
-    assert reaction(32) == "go-on"
-    assert reaction(32, is_over=True) == "go-on"
+def test_silence_changes_nothing() -> None:
+    assert reaction(0) == "go-on"
+    assert reaction(0, is_over=True) == "go-on"
+
+
+def test_what_may_be_a_voice_hushes_the_character_until_it_is_none() -> None:
+    assert react(Overlap(0, onset_ms=SETTINGS.barge_in_ms), SETTINGS) == "hush"
+    assert react(Overlap(0, onset_ms=0), SETTINGS) == "go-on"
+
+
+def test_signs_of_a_voice_never_interrupt_nor_outlast_a_voice_that_is_over() -> None:
+    assert react(Overlap(0, onset_ms=5000), SETTINGS) == "hush"
+    assert react(Overlap(300, OVER_MS, "okay", onset_ms=500), SETTINGS) == "go-on"
 
 
 def test_a_voice_hushes_the_character_before_anybody_knows_what_it_says() -> None:
@@ -26,7 +36,9 @@ def test_a_voice_hushes_the_character_before_anybody_knows_what_it_says() -> Non
 
 
 def test_a_character_can_be_set_to_speak_on_longer() -> None:
-    assert react(Overlap(150), TurnTaking(barge_in_ms=300)) == "go-on"
+    bold = TurnTaking(barge_in_ms=300)
+    assert react(Overlap(150), bold) == react(Overlap(0, onset_ms=150), bold) == "go-on"
+    assert react(Overlap(0, onset_ms=320), bold) == react(Overlap(320), bold) == "hush"
 
 
 @pytest.mark.parametrize("said", ["Mm-hm.", "okay", "Yeah, yeah.", "Uh-huh", "Oh, I see.", "Right.", "Hmm..."])

@@ -80,7 +80,7 @@ class Ear:
             probability = await self._vad.push(cleaned.samples)
             is_player = cleaned.is_own or self.has_floor
             likely = probability if is_player else 0.0
-            self.onset.push(likely, float(np.mean(np.square(cleaned.samples))), len(frame.samples) / _PER_MS)
+            self.onset.push(likely, _power(cleaned.samples), _power(frame.samples), len(frame.samples) / _PER_MS)
             yield self.detector.push(likely, len(frame.samples))
         if not (self._is_keeping or self.detector.is_in_turn):
             self._recording.forget_before(self._recording.end_sample - self._n_preroll)
@@ -149,3 +149,7 @@ class Ear:
         """
         recent = (end - at_ms * _PER_MS for end, at_ms in self._arrivals if at_ms > self._arrivals[-1][1] - RECENT_MS)
         return int(max(recent) + now_ms * _PER_MS)
+
+
+def _power(samples: Samples) -> float:
+    return float(np.mean(np.square(samples)))

@@ -6,6 +6,7 @@ from npc.cli import (
     chat,
     check,
     demo,
+    eval_barge_in,
     eval_hearing,
     eval_turns,
     eval_voices,
@@ -39,6 +40,7 @@ app.add_typer(train.app, name="train")
 eval_app.command()(eval_hearing.hearing)
 eval_app.command()(eval_voices.voices)
 eval_app.command("waits")(eval_turns.turns)
+eval_app.command()(eval_barge_in.barge_ins)
 eval_app.command()(evaluate.run)
 eval_app.command("compare")(evaluate.score_files)
 eval_app.command()(evaluate.bfcl)

@@ -10,8 +10,8 @@ from collections import deque
 from itertools import islice
 from typing import Final
 
-RISE_DB: Final = 15.0
-"""Louder than the last half second by this much is sudden."""
+RISE_DB: Final = 10.0
+"""What is louder by this much than all of the last half second, echo and noise with it, is sudden."""
 LIKELY_IF_SUDDEN: Final = 0.2
 """A sudden sound is taken for a voice at this share of the threshold."""
 LINGER_MS: Final = 128
@@ -35,8 +35,8 @@ class Onset:
         """From the first to the last sign of what may be a voice; 0 when there is none, or none any more."""
         return self._sign_ms if self._quiet_ms < LINGER_MS else 0.0
 
-    def push(self, probability: float, power: float, duration_ms: float) -> None:
-        """The next frame: how likely it is speech, and its mean square without the character's echo."""
+    def push(self, probability: float, power: float, whole_power: float, duration_ms: float) -> None:
+        """The next frame: how likely it is speech, and its mean square without and with the character's echo."""
         threshold = self._threshold * (LIKELY_IF_SUDDEN if self._is_sudden(power) else 1)
         if probability < threshold:
             self._quiet_ms += duration_ms
@@ -44,7 +44,7 @@ class Onset:
             is_first = self._quiet_ms >= LINGER_MS
             self._sign_ms = duration_ms if is_first else self._sign_ms + self._quiet_ms + duration_ms
             self._quiet_ms = 0.0
-        self._powers.append(power)
+        self._powers.append(whole_power)
 
     def _is_sudden(self, power: float) -> bool:
         n_past = len(self._powers) - _EDGE_FRAMES

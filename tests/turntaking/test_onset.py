@@ -16,7 +16,7 @@ def onset(*frames: tuple[float, float]) -> Onset:
     """After a second of a quiet room and these frames of probability and power."""
     made = Onset(0.5)
     for probability, power in ((0.0, ROOM),) * 31 + frames:
-        made.push(probability, power, FRAME_MS)
+        made.push(probability, power, power, FRAME_MS)
     return made
 
 
@@ -47,9 +47,17 @@ def test_a_slow_attack_is_as_sudden() -> None:
     assert onset((0.02, 1e-5), (0.05, 1e-4), (HINT, VOICE)).lasted_ms == FRAME_MS
 
 
+def test_what_is_left_of_an_echo_that_was_taken_out_is_not_sudden() -> None:
+    made = onset()
+    for _ in range(20):
+        made.push(0.02, ROOM, VOICE, FRAME_MS)
+    made.push(HINT, VOICE, VOICE, FRAME_MS)
+    assert made.lasted_ms == 0
+
+
 def test_nothing_is_sudden_before_there_is_anything_to_compare_with() -> None:
     first = Onset(0.5)
-    first.push(HINT, VOICE, FRAME_MS)
+    first.push(HINT, VOICE, VOICE, FRAME_MS)
     assert first.lasted_ms == 0
 
 
@@ -66,9 +74,9 @@ def test_signs_with_a_gap_between_are_one_voice_from_the_first_to_the_last() -> 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.7])
 def test_what_is_sure_follows_the_setting(threshold: float) -> None:
     made = Onset(threshold)
-    made.push(threshold - 0.01, ROOM, FRAME_MS)
+    made.push(threshold - 0.01, ROOM, ROOM, FRAME_MS)
     assert made.lasted_ms == 0
-    made.push(threshold, ROOM, FRAME_MS)
+    made.push(threshold, ROOM, ROOM, FRAME_MS)
     assert made.lasted_ms == FRAME_MS
 
 

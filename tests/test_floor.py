@@ -104,6 +104,53 @@ async def test_no_audio_leaves_once_a_player_has_begun_to_speak_over_it() -> Non
 
 
 @virtual_time
+async def test_a_reply_falls_silent_at_the_first_sound_of_a_voice_before_it_is_sure_that_there_is_one() -> None:
+    speech = ScriptedSpeech()
+    engine = scripted_engine(speech, ["One two three four five six seven eight nine ten.", "Very well."])
+    async with Conversation(engine, "mira") as talk:
+        await talk.play(speech.say("Count", 400), silence(600))
+        await talk.until(AudioFrame)
+        await talk.play(silence(300))
+        began_ms = talk.session._clock.now_ms()
+        await talk.play(speech.say("no stop", 900), silence(1500))
+        assert talk.when(ReplyHushed) - began_ms <= 32 + 2 * 20  # a frame, and chunks that lie across it
+        assert len(talk.all(ReplyHushed)) == 1
+        assert talk.all(ReplyResumed) == []
+        assert talk.all(ReplyEnded)[0].reason == "interrupted"
+
+
+@virtual_time
+async def test_a_click_hushes_a_reply_for_a_moment_and_takes_nothing_from_it() -> None:
+    speech = ScriptedSpeech()
+    counting = "One two three four five six seven eight nine ten."
+    engine = scripted_engine(speech, [counting])
+    async with Conversation(engine, "mira") as talk:
+        await talk.play(speech.say("Count", 400), silence(600))
+        await talk.until(AudioFrame)
+        began_ms = talk.when(AudioFrame)
+        await talk.play(silence(200), speech.say("", 20), silence(3000))
+        hushed_ms = talk.when(ReplyResumed) - talk.when(ReplyHushed)
+        assert 0 < hushed_ms <= 160
+        assert (talk.the(ReplyEnded).reason, talk.the(ReplyEnded).text) == ("done", counting)
+        assert talk.when(ReplyEnded) == pytest.approx(began_ms + 10 * 200 + hushed_ms, abs=5)
+        assert len(talk.all(SpeechStarted)) == 1
+
+
+@virtual_time
+async def test_a_character_that_is_set_to_speak_on_longer_does_so() -> None:
+    speech = ScriptedSpeech()
+    counting = "One two three four five six seven eight nine ten."
+    bold = with_endpoint(200).turn_taking.model_copy(update={"barge_in_ms": 300})
+    settings = Settings(turn_taking=bold)
+    async with Conversation(scripted_engine(speech, [counting], settings=settings), "mira") as talk:
+        await talk.play(speech.say("Count", 400), silence(600))
+        await talk.until(AudioFrame)
+        await talk.play(silence(200), speech.say("hm", 200), silence(3000))
+        assert talk.all(ReplyHushed) == []
+        assert talk.the(ReplyEnded).reason == "done"
+
+
+@virtual_time
 async def test_a_murmur_hushes_a_reply_which_then_goes_on_where_it_stood() -> None:
     speech = ScriptedSpeech()
     counting = "One two three four five six seven eight nine ten."

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.signal import lfilter
 
 from npc.turn import HEARING_RATE_HZ, Samples
@@ -93,22 +94,23 @@ def _times(seconds: float, chance: _Chance, shortest_s: float, longest_s: float)
     return times
 
 
-def _band(n: int, low_hz: float, high_hz: float, chance: _Chance, slope: float = 0.0) -> Samples:
+def _band(n: int, low_hz: float, high_hz: float, chance: _Chance, slope: float = 0.0) -> NDArray[np.floating]:
     """Noise of mean square 1 between two frequencies, its amplitude falling with the frequency to the `slope`."""
     hz = np.fft.rfftfreq(n, 1 / HEARING_RATE_HZ)
     shape = 1 / (1 + np.exp((low_hz - hz) / 100)) / (1 + np.exp((hz - high_hz) / 200)) / np.maximum(hz, 20) ** slope
     made = np.fft.irfft(np.fft.rfft(chance.standard_normal(n)) * shape, n)
-    return np.asarray(made / np.sqrt(np.mean(np.square(made))))
+    return np.asarray(made / np.sqrt(np.mean(np.square(made))), np.float32)
 
 
 def _silence(seconds: float) -> Samples:
     return np.zeros(int(seconds * HEARING_RATE_HZ), np.float32)
 
 
-def _add(made: Samples, sound: Samples, at_s: float) -> None:
+def _add(made: Samples, sound: NDArray[np.floating], at_s: float) -> None:
     part = made[int(at_s * HEARING_RATE_HZ) :][: len(sound)]
     part += sound[: len(part)].astype(np.float32)
 
 
-def _scaled(made: Samples) -> Samples:
-    return (made / np.abs(made).max()).astype(np.float32)
+def _scaled(made: NDArray[np.floating]) -> Samples:
+    scaled: Samples = (made / np.abs(made).max()).astype(np.float32)
+    return scaled

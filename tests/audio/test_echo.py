@@ -15,6 +15,7 @@ from npc.errors import InputError
 from npc.models import ModelStore
 from npc.tts.hibari import HibariSynthesiser
 from npc.turn import Samples, Voice
+from npc.turntaking import Onset
 from npc.turntaking.vad import SileroVoiceActivity
 from npc.worker import Worker
 
@@ -51,6 +52,10 @@ def hiss(n: int, level: float = 0.1, seed: int = 0) -> Samples:
 
 def clean_all(guard: EchoGuard, microphone: Samples, start: int = 0) -> list[Cleaned]:
     return [guard.clean(frame, start + i * FRAME_SAMPLES) for i, frame in enumerate(frames(microphone))]
+
+
+def power_of(samples: Samples) -> float:
+    return float(np.mean(np.square(samples)))
 
 
 def level_db(samples: Samples) -> float:
@@ -97,6 +102,52 @@ def test_playing_in_parts_at_another_rate_is_playing_at_once() -> None:
         in_parts.play(part, REPLY_HZ, 0)
     for one, other in zip(clean_all(at_once, microphone), clean_all(in_parts, microphone), strict=True):
         np.testing.assert_allclose(one.samples, other.samples, atol=1e-6)
+
+
+def test_a_room_that_returns_nothing_is_known_before_the_first_sentence_is_over() -> None:
+    played = hiss(2 * 16_000)
+    microphone = hiss(len(played), 1e-3, seed=3)
+    microphone[16_000:] += hiss(16_000, 0.05, seed=4)  # somebody 6 dB below what is played
+    guard = EchoGuard()
+    guard.play(played, 16_000, 0)
+    cleaned = clean_all(guard, microphone)
+    assert all(one.is_own for one in cleaned[16_000 // FRAME_SAMPLES + 4 :])
+
+
+def test_a_loud_echo_that_comes_late_is_not_taken_for_somebody() -> None:
+    played = hiss(2 * 16_000)
+    microphone = Room(500).echo(played, 0.01 * 10**-1.5, np.random.default_rng(0))[: len(played)]
+    guard = EchoGuard()
+    guard.play(played, 16_000, 0)
+    cleaned = clean_all(guard, microphone + hiss(len(played), 1e-3))
+    assert not any(one.is_own for one in cleaned[500 * 16 // FRAME_SAMPLES :])
+
+
+def test_what_a_client_drops_when_it_is_hushed_says_nothing_of_the_room() -> None:
+    played, gain = hiss(6 * 16_000), 10**-0.5
+    echo = Room(180, jitter_ms=0).echo(played, 0.01 * gain**2, np.random.default_rng(0))[: len(played)]
+    microphone = echo + hiss(len(played), 1e-3)
+    quiet = hiss(2 * 16_000, 1e-3)
+    guard = EchoGuard()
+    guard.play(played, 16_000, 0)
+    half = 3 * 16_000 // FRAME_SAMPLES * FRAME_SAMPLES
+    clean_all(guard, microphone[:half])
+    guard.hold(half)
+    clean_all(guard, quiet, half)  # nor is the echo heard of what was played just before
+    again = half + len(quiet) // FRAME_SAMPLES * FRAME_SAMPLES
+    guard.play_on(again)
+    later = np.concatenate((hiss(2880, 1e-3), echo[half + 2880 :] + hiss(len(played) - half - 2880, 1e-3)))
+    assert not any(one.is_own for one in clean_all(guard, later, again)[2880 // FRAME_SAMPLES + 1 :])
+
+
+def test_a_muted_microphone_says_nothing_of_the_room() -> None:
+    played = hiss(4 * 16_000)
+    echo = Room(100, jitter_ms=0).echo(played, 0.01 * 10**-5, np.random.default_rng(0))[: len(played)]
+    echo[: 2 * 16_000] = 0
+    guard = EchoGuard()
+    guard.play(played, 16_000, 0)
+    cleaned = clean_all(guard, echo + np.where(np.arange(len(echo)) < 2 * 16_000, 0, hiss(len(echo), 1e-4)))
+    assert not any(one.is_own for one in cleaned[2 * 16_000 // FRAME_SAMPLES + 1 :])
 
 
 def test_what_was_stopped_is_not_expected_back() -> None:
@@ -194,11 +245,11 @@ async def reactions(
     level_db: float,
     speaks: bool,
 ) -> AsyncIterator[float | None]:
-    """Of each reply: milliseconds from the player's first sample until a voice that is no echo has lasted
-    `barge_in_ms`; None where there never was one. A player who does not speak begins at the reply's first sample."""
+    """Of each reply: milliseconds from the player's first sample until what may be a voice, and is no echo, has lasted
+    `barge_in_ms`; None where there never was any. A player who does not speak begins at the reply's first sample."""
     vad = SileroVoiceActivity.load(models.ensure("silero-vad"))
     stream, guard, chance = vad.open(), EchoGuard(), np.random.default_rng(0)
-    n_frames = -(-TurnTaking().barge_in_ms // 32)
+    settings = TurnTaking()
     position = 0
     for i in range(n):
         reply, voice = replies[i % len(replies)], people[i % len(people)]
@@ -210,13 +261,13 @@ async def reactions(
             microphone[start : start + len(voice)] += voice
         microphone = microphone + hiss(len(microphone), NOISE, seed=i)
         guard.play(reply, REPLY_HZ, position)
-        n_voiced, reaction = 0, None
+        onset, reaction = Onset(settings.speech_threshold), None
         for k, frame in enumerate(frames(microphone)):
             cleaned = guard.clean(frame, position)
             position += FRAME_SAMPLES
-            is_voiced = await stream.push(cleaned.samples) >= 0.5 and cleaned.is_own
-            n_voiced = n_voiced + 1 if is_voiced else 0
-            if n_voiced == n_frames and reaction is None:
+            probability = await stream.push(cleaned.samples)
+            onset.push(probability if cleaned.is_own else 0, power_of(cleaned.samples), power_of(frame), 32)
+            if onset.lasted_ms >= settings.barge_in_ms and reaction is None:
                 reaction = ((k + 1) * FRAME_SAMPLES - start) / 16
         guard.stop(position)
         yield reaction

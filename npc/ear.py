@@ -80,7 +80,9 @@ class Ear:
             probability = await self._vad.push(cleaned.samples)
             is_player = cleaned.is_own or self.has_floor
             likely = probability if is_player else 0.0
-            self.onset.push(likely, _power(cleaned.samples), _power(frame.samples), len(frame.samples) / _PER_MS)
+            powers = _power(cleaned.samples), _power(frame.samples)
+            is_sure = cleaned.is_surely_own or self.has_floor
+            self.onset.push(likely, *powers, len(frame.samples) / _PER_MS, is_sure=is_sure)
             yield self.detector.push(likely, len(frame.samples))
         if not (self._is_keeping or self.detector.is_in_turn):
             self._recording.forget_before(self._recording.end_sample - self._n_preroll)

@@ -27,6 +27,7 @@ class Onset:
         """`threshold` is the probability of speech at which voice activity is sure."""
         self._threshold = threshold
         self._powers: deque[float] = deque(maxlen=_PAST_FRAMES + _EDGE_FRAMES)  # of the frames before, oldest first
+        self._was_likely = False
         self._sign_ms = 0.0  # from the first sign to the end of the last
         self._quiet_ms = float(LINGER_MS)  # since then
 
@@ -35,15 +36,21 @@ class Onset:
         """From the first to the last sign of what may be a voice; 0 when there is none, or none any more."""
         return self._sign_ms if self._quiet_ms < LINGER_MS else 0.0
 
-    def push(self, probability: float, power: float, whole_power: float, duration_ms: float) -> None:
-        """The next frame: how likely it is speech, and its mean square without and with the character's echo."""
-        threshold = self._threshold * (LIKELY_IF_SUDDEN if self._is_sudden(power) else 1)
-        if probability < threshold:
-            self._quiet_ms += duration_ms
-        else:
+    def push(
+        self, probability: float, power: float, whole_power: float, duration_ms: float, *, is_sure: bool = True
+    ) -> None:
+        """The next frame: how likely it is speech, and its mean square without and with the character's echo.
+
+        Where it is not sure that the sound is no echo, one frame alone is no sign.
+        """
+        is_likely = probability >= self._threshold * (LIKELY_IF_SUDDEN if self._is_sudden(power) else 1)
+        if is_likely and (is_sure or self._was_likely):
             is_first = self._quiet_ms >= LINGER_MS
             self._sign_ms = duration_ms if is_first else self._sign_ms + self._quiet_ms + duration_ms
             self._quiet_ms = 0.0
+        else:
+            self._quiet_ms += duration_ms
+        self._was_likely = is_likely
         self._powers.append(whole_power)
 
     def _is_sudden(self, power: float) -> bool:

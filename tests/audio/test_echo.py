@@ -266,7 +266,8 @@ async def reactions(
             cleaned = guard.clean(frame, position)
             position += FRAME_SAMPLES
             probability = await stream.push(cleaned.samples)
-            onset.push(probability if cleaned.is_own else 0, power_of(cleaned.samples), power_of(frame), 32)
+            likely, powers = probability if cleaned.is_own else 0, (power_of(cleaned.samples), power_of(frame))
+            onset.push(likely, *powers, 32, is_sure=cleaned.is_surely_own)
             if onset.lasted_ms >= settings.barge_in_ms and reaction is None:
                 reaction = ((k + 1) * FRAME_SAMPLES - start) / 16
         guard.stop(position)

@@ -55,6 +55,21 @@ def test_what_is_left_of_an_echo_that_was_taken_out_is_not_sudden() -> None:
     assert made.lasted_ms == 0
 
 
+def test_what_may_be_echo_is_a_sign_only_when_it_lasts_for_two_frames() -> None:
+    made = onset()
+    made.push(0.9, VOICE, VOICE, FRAME_MS, is_sure=False)
+    assert made.lasted_ms == 0
+    made.push(0.9, VOICE, VOICE, FRAME_MS, is_sure=False)
+    assert made.lasted_ms == FRAME_MS
+
+
+def test_two_frames_that_may_be_echo_with_a_gap_between_are_none() -> None:
+    made = onset()
+    for probability in (0.9, 0.0, 0.9):
+        made.push(probability, VOICE, VOICE, FRAME_MS, is_sure=False)
+    assert made.lasted_ms == 0
+
+
 def test_nothing_is_sudden_before_there_is_anything_to_compare_with() -> None:
     first = Onset(0.5)
     first.push(HINT, VOICE, VOICE, FRAME_MS)

@@ -63,8 +63,8 @@ ABOVE_NOISE: Final = 4.0
 OWN: Final = 0.75
 SURELY_OWN: Final = 0.85
 OWN_FRAMES: Final = 4
-"""By tests/audio: with echo 12 dB or more below a voice, no reply takes itself for somebody, and nobody is missed. Single
-frames of echo reach 0.82, two in a row 0.75 never."""
+"""By tests/audio: with echo 12 dB or more below a voice, no reply takes itself for somebody, and nobody is missed.
+Single frames of echo reach 0.82; two in a row are never both above 0.75."""
 BURST: Final = 2.0
 """The share over the last frames is at most this many times that of the newest."""
 

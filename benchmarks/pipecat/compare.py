@@ -73,7 +73,7 @@ async def _compare(
     person = (await asyncio.to_thread(load_characters)).find(character)
     prompt = stable_messages(person, person.scene)
     chosen = await spoken(n_turns, recordings, seed)
-    async with turn_servers([{}], config) as [ours]:
+    async with turn_servers([{"llm": {"weights": "int4"}}], config) as [ours]:
         async with peer.served(python, weights, llm_threads, whisper, prompt, person.sampling) as theirs:
             played, stages = await _play(ours, theirs, chosen, character, console)
     summaries = {name: summarise_turns(each) for name, each in played.items()}

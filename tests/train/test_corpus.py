@@ -42,7 +42,7 @@ def test_an_example_is_the_same_whenever_it_is_made(corpus: Corpus, made: list[C
 def test_calls_stand_where_they_are_due_and_nowhere_else(made: list[ChatExample]) -> None:
     for example in made:
         n_calls = len(re.findall(r"\[(?!feel|gesture)\w+\(", example.reply))
-        once = dict.fromkeys(("direct", "indirect", "reference", "then", "again", "another", "deictic"), 1)
+        once = dict.fromkeys(("direct", "indirect", "reference", "then", "again", "another", "deictic", "both"), 1)
         assert n_calls == {**once, "two": 2}.get(example.kind, 0) or example.kind == "outcome", example
 
 

@@ -93,7 +93,7 @@ class Knowledge(_Section):
 class LanguageModelSettings(_Section):
     backend: Literal["embedded", "openai"] = "embedded"
     model: str = "npc-135m"
-    weights: Literal["int4", "int8", "bf16"] = "int8"
+    weights: Literal["int4", "int8", "bf16"] = "int4"
     device: Literal["auto", "cpu", "cuda"] = "cpu"
     """What the model runs on: `auto` is a CUDA device where torch finds one, else the CPU. Not what is set, as long as
     no device has run it."""

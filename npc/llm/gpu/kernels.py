@@ -26,8 +26,8 @@ _CHUNK = 2048
 """Logits that one program looks through for the greatest."""
 _KEYS = 32
 """Keys that a program looks at at a time."""
-_N_PROGRAMS = 264
-"""About how many programs keep a device busy: two for each multiprocessor of an H200."""
+_N_PROGRAMS = 132
+"""About how many programs keep a device busy: one for each multiprocessor of an H200."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class TritonOps:
             SPLITS=n_splits,
             INT8=scales is not None,
             UNITS=_units(buffers.queries),
-            num_warps=2,
+            num_warps=4,
         )
         if n_splits > 1:
             looking.merge[n, arch.n_heads](

@@ -118,10 +118,10 @@ def candidates(linear: DeviceLinear, n: int) -> Iterator[Blocks]:
     others: list[Blocks] = []
     if n <= MOST_PLAIN[kind]:
         others += [
-            plain(kind, rows, n_warps, n_in) for rows in ((8, 4, 2) if n <= 2 else (4, 2)) for n_warps in (1, 2, 4)
+            plain(kind, rows, n_warps, n_in) for rows in ((16, 8, 4) if n <= 2 else (4, 2)) for n_warps in (1, 2, 4)
         ]
     if kind == "int4":
-        few = [(64, 256, 2, 3), (128, 256, 4, 3), (64, 128, 4, 3), (32, 256, 2, 3)]
+        few = [(64, 256, 2, 3), (128, 256, 4, 3), (64, 128, 2, 4), (32, 256, 1, 4)]
         wanted = few if n <= 16 else [(128, 256, 4, 3), (128, 128, 4, 3), (64, 256, 4, 2), (64, 256, 4, 3)]
     else:
         wanted = [(64, 128, 4, 3), (32, 128, 4, 3), (64, 64, 4, 4), (64, 256, 4, 3), (16, 128, 4, 4)]

@@ -6,7 +6,7 @@ mistake is reported with its file and line.
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -23,6 +23,7 @@ DATA = Path(__file__).parent / "data"
 
 Lines = Annotated[list[str], Field(min_length=1)]
 Era = Literal["old", "modern", "future"]
+Idle = Literal["negated", "past", "reported", "hypothetical", "how"]
 
 
 class _Form(BaseModel):
@@ -65,6 +66,8 @@ class ActionForm(_Form):
     ask: list[str] = Field(default=[], description="other ways in which players ask for it")
     hint: list[str] = Field(default=[], description="what a player says who wants it and does not ask")
     say: list[str] = Field(default=[], description="what is said with it, in any manner")
+    says: list[str] = Field(default=[], description="all that a player says who asks for it")
+    idle: list[dict[Idle, str]] = Field(default=[], description="what is said of it by a player who wants nothing done")
     texts: list[str] = Field(default=[], description="what may stand in a text parameter")
 
 
@@ -145,14 +148,16 @@ class PhrasingsForm(_Form):
 
 
 class MoreForm(_Form):
-    """Further ways of asking for an action that a world declares."""
+    """What else players say of an action that a world declares; as in `ActionForm`."""
 
     ask: list[str] = []
+    says: list[str] = []
     hint: list[str] = []
+    idle: list[dict[Idle, str]] = []
 
 
-class RequestsForm(RootModel[dict[str, dict[str, MoreForm]]]):
-    """By world, by the action's bare name."""
+class RequestsForm(RootModel[dict[str, MoreForm]]):
+    """By the action's bare name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +201,8 @@ class Corpus:
             "manners": len(self.manners),
             "characters": sum(len(world.form.cast) for world in self.worlds),
             "actions": len({deed.spec.name for deed in deeds}),
-            "requests": sum(len(deed.form.ask) + len(deed.form.hint) + 1 for deed in deeds),
+            "requests": sum(len(deed.form.ask) + len(deed.form.says) + len(deed.form.hint) + 1 for deed in deeds),
+            "mentions of actions": sum(len(deed.form.idle) for deed in deeds),
             "facts": len(facts),
             "questions": sum(len(fact.ask) + len(fact.silent) for fact in facts),
             "dealt passages": len(self.lore),
@@ -221,12 +227,7 @@ def load_corpus(folder: Path = DATA) -> Corpus:
     sheet = Sheet.read(folder / "phrasings.yaml")
     phrasings = sheet.validate(PhrasingsForm)
     mistakes += sheet.mistakes
-    more: RequestsForm | None = None
     lore, traits = LoreFile(facts=[]), LoreFile(facts=[])
-    if (folder / "requests.yaml").exists():
-        sheet = Sheet.read(folder / "requests.yaml")
-        more = sheet.validate(RequestsForm)
-        mistakes += sheet.mistakes
     for name in ("lore", "traits"):
         if (folder / f"{name}.yaml").exists():
             sheet = Sheet.read(folder / f"{name}.yaml")
@@ -239,8 +240,14 @@ def load_corpus(folder: Path = DATA) -> Corpus:
         sheet = Sheet.read(file)
         form = sheet.validate(WorldForm)
         if form is not None:
-            worlds.append(_world(sheet, form, manners, more.root.get(file.stem, {}) if more else {}))
+            worlds.append(_world(sheet, form, manners))
         mistakes += sheet.mistakes
+        requests = folder / "requests" / file.name
+        if form is not None and requests.exists():
+            more = Sheet.read(requests)
+            if (said := more.validate(RequestsForm)) is not None:
+                worlds[-1] = _with_more(more, worlds[-1], said)
+            mistakes += more.mistakes
     if mistakes or phrasings is None:
         raise ConfigError(mistakes=mistakes)
     return Corpus(
@@ -253,40 +260,23 @@ def load_corpus(folder: Path = DATA) -> Corpus:
     )
 
 
-def _world(sheet: Sheet, form: WorldForm, manners: Mapping[str, Manner], more: Mapping[str, MoreForm]) -> World:
+def _world(sheet: Sheet, form: WorldForm, manners: Mapping[str, Manner]) -> World:
     deeds: list[Deed] = []
-    left = set(more)
     for signature, action in form.actions.items():
-        bare = signature.partition("(")[0].strip()
-        if bare in more:
-            left.discard(bare)
-            extra = more[bare]
-            action = action.model_copy(update={"ask": [*action.ask, *extra.ask], "hint": [*action.hint, *extra.hint]})
         path = ("actions", signature)
         try:
             spec = read_action(signature, action.does)
         except ConfigError as error:
             sheet.blame(path, str(error), is_key=True)
             continue
-        names = {parameter.name for parameter in spec.parameters}
-        for text in (action.do, action.did, *action.ask, *action.hint):
-            for slot in slots(text):
-                if slot not in names:
-                    sheet.blame(path, f"'{text}': {{{slot}}} is no parameter of {signature}", is_key=True)
+        _check_slots(sheet, path, spec, action)
         needs = {p.name for p in spec.parameters if not p.is_optional}
-        for text in (action.do, *action.ask):
-            # Who is not named is the player.
-            open_ = needs - set(slots(text)) - ({p.name for p in spec.parameters if p.kind == "character"})
-            if open_:
-                sheet.blame(path, f"'{text}' leaves {', '.join(open_)} open", is_key=True)
         for text in (action.do, action.did):
             if not set(slots(text)) <= needs:
                 sheet.blame(path, f"'{text}' names what may be left out; only `ask` does", is_key=True)
         if any(p.kind == "string" for p in spec.parameters) and not action.texts:
             sheet.blame(path, "a text parameter wants `texts`: what may stand in it", is_key=True)
         deeds.append(Deed(spec, action))
-    for bare in sorted(left):
-        sheet.blame(("actions",), f"requests.yaml has more ways of asking for '{bare}', which is no action here")
     for n, fact in enumerate(form.facts):
         details = set(re.findall(r"\{([a-z][a-z0-9_]*):", fact.fact))
         for text in (*fact.ask, *fact.say, *fact.silent):
@@ -314,3 +304,36 @@ def _world(sheet: Sheet, form: WorldForm, manners: Mapping[str, Manner], more: M
         people=entities("people", form.people),
         deeds=tuple(deeds),
     )
+
+
+def _with_more(sheet: Sheet, world: World, requests: RequestsForm) -> World:
+    """`world` with what else is said of its actions. Blames actions that it does not have."""
+    deeds: list[Deed] = []
+    for deed in world.deeds:
+        more = requests.root.get(deed.spec.name)
+        if more is not None:
+            said = {name: [*getattr(deed.form, name), *getattr(more, name)] for name in MoreForm.model_fields}
+            deed = Deed(deed.spec, deed.form.model_copy(update=said))
+            _check_slots(sheet, (deed.spec.name,), deed.spec, more)
+        deeds.append(deed)
+    for bare in sorted(set(requests.root) - {deed.spec.name for deed in world.deeds}):
+        sheet.blame((bare,), f"'{bare}' is no action of worlds/{world.id}.yaml", is_key=True)
+    return replace(world, deeds=tuple(deeds))
+
+
+def _check_slots(sheet: Sheet, path: tuple[str, ...], spec: ActionSpec, said: ActionForm | MoreForm) -> None:
+    """Slots stand for parameters, and whoever asks names what must be given."""
+    asked, others = [*said.ask, *said.says], [*said.hint, *(text for one in said.idle for text in one.values())]
+    if isinstance(said, ActionForm):
+        asked.append(said.do)
+        others.append(said.did)
+    names = {parameter.name for parameter in spec.parameters}
+    for text in (*asked, *others):
+        for slot in slots(text):
+            if slot not in names:
+                sheet.blame(path, f"'{text}': {{{slot}}} is no parameter of {spec.name}", is_key=True)
+    # Who is not named is the player.
+    needs = {p.name for p in spec.parameters if not p.is_optional and p.kind != "character"}
+    for text in asked:
+        if open_ := needs - set(slots(text)):
+            sheet.blame(path, f"'{text}' leaves {', '.join(sorted(open_))} open", is_key=True)

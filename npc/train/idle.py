@@ -3,15 +3,24 @@
 import re
 from dataclasses import replace
 
-from npc.train.notation import definite, fill, gerund
+from npc.train.notation import definite, fill, gerund, slots
 from npc.train.stage import LABELS, MODIFIERS, make_request
-from npc.train.writer import Draft, Writer, content, sentence, shares_word
+from npc.train.writer import WHOLE, Draft, Writer, content, sentence, shares_word
 
 
 def _about(writer: Writer, kind: str, answer: str) -> Draft | None:
     request = writer.stage.request(writer.random)
     if request is None:
         return None
+    whole = [
+        text
+        for one in request.deed.form.idle
+        for each, text in one.items()
+        if each == kind and set(slots(text)) <= set(request.words)
+    ]
+    if whole and writer.random.random() < WHOLE:
+        text = request.phrase(writer.random.choice(whole))
+        return Draft(text if writer.random.random() < 0.8 else writer.said(text), writer.line(answer))
     do = request.phrase(request.deed.form.do)
     phrase = {"do": do, "did": request.phrase(request.deed.form.did), "doing": gerund(do)}
     said = fill(writer.random.choice(getattr(writer.phrasings, kind)), phrase)

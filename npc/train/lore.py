@@ -76,7 +76,7 @@ class Told:
         return asked in (self._filled(ask) for each in self.form.qa for ask in each.ask)
 
     def _filled(self, text: str) -> str:
-        return capitalised(fill(text, self.details))
+        return _written(text, self.details)
 
 
 def deal(
@@ -84,15 +84,23 @@ def deal(
 ) -> Told:
     """`taken`: details that must not come up again, since another passage has them."""
     details: dict[str, str] = {}
+    numbers: set[int] = set()
     for name, choices in form.details.items():
         if bounds := _RANGE.fullmatch(choices):
             low, high = map(int, bounds.groups())
-            details[name] = spelled(random.randint(low, high), random, is_year=name == "year")
+            number = random.choice([n for n in range(low, high + 1) if n not in numbers] or [low])
+            numbers.add(number)
+            details[name] = spelled(number, random, is_year=name == "year")
             continue
         among = words[choices[1:]] if choices.startswith("@") else choices.split("|")
         fresh = [each for each in among if each not in taken and each not in details.values()]
         details[name] = random.choice(fresh or list(among)).strip()
-    return Told(form, capitalised(fill(random.choice(form.fact), details)), details)
+    return Told(form, _written(random.choice(form.fact), details), details)
+
+
+def _written(text: str, details: Mapping[str, str]) -> str:
+    filled = capitalised(fill(text, details))
+    return re.sub(r"\b([Aa]) (?!(?:one|once|uni\w+|us\w+|eu\w+)\b)(?=[aeiou])", r"\1n ", filled)
 
 
 def in_first_person(told: Told) -> Told:

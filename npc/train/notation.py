@@ -58,6 +58,19 @@ def definite(name: str) -> str:
     return re.sub(r"^(an?|some)\s+", "the ", name)
 
 
+def single(text: str, name: str) -> str:
+    """`{n} brass boxes` → `{n} brass box`, for where the slot `name` stands for one; `{n} times` stays."""
+    slot = rf"(\{{[{name[0]}{name[0].upper()}]{name[1:]}\}} (?:(?!times)[a-z]+ )??)"
+    return re.sub(slot + r"(?!times\b)([a-z]{2,}[^su\W])s\b", lambda m: m[1] + _singular(m[2]), text)
+
+
+def _singular(stem: str) -> str:
+    """Of a plural without its s."""
+    if stem.endswith("ie") and len(stem) > 3:
+        return f"{stem[:-2]}y"
+    return stem[:-1] if re.search(r"(?:ch|sh|x|ss)e$", stem) else stem
+
+
 def choose_details(fact: str, random: Random) -> dict[str, str]:
     """One detail for each `{name:a|b}` of a fact."""
     return {name: random.choice(choices.split("|")).strip() for name, choices in CHOICE.findall(fact)}

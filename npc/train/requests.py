@@ -88,9 +88,14 @@ def _pointed(writer: Writer, request: Request, authored: Parameter) -> str:
     pronoun = {"place": "there", "character": "them"}.get(
         authored.kind, writer.random.choice(("it", "it", "it", "that", "that one"))
     )
+    return _with_pronoun(writer, request, authored, pronoun)
+
+
+def _with_pronoun(writer: Writer, request: Request, authored: Parameter, pronoun: str) -> str:
+    """Asks for it with `pronoun` for one of the things."""
     words = {**request.words, authored.name: pronoun}
-    asked = writer.ask(replace(request, words=words, entities=()))
-    return re.sub(r"\b(?:to|at|in|into|on|onto|from|for|towards?|over to) there\b", "there", asked)
+    asked = writer.ask(replace(request, words=words, entities=()), pointed=authored.name)
+    return re.sub(r"\b(?:to|at|in|into|on|onto|from|for|towards?|over to) ((?:over )?there)\b", r"\1", asked)
 
 
 def reference(writer: Writer) -> Draft | None:
@@ -196,7 +201,7 @@ def two(writer: Writer) -> Draft | None:
 
 def verb_phrase(writer: Writer, request: Request) -> str:
     """Any way of asking for it that may stand behind \"please\" and \"could you\"."""
-    named = {name for name, words in request.words.items() if words != "me"}
+    named = set(request.named)
     ways = [t for t in (request.deed.form.do, *request.deed.form.ask) if named <= set(slots(t)) <= set(request.words)]
     ways = [way for way in ways if "," not in way and "?" not in way and is_verb_phrase(way)]
     return request.phrase(writer.random.choice(ways or [request.deed.form.do]))
@@ -265,6 +270,5 @@ def deictic(writer: Writer) -> Draft | None:
     pronoun = {"place": "over there", "character": "that person"}.get(
         authored.kind, writer.random.choice(("that one", "this one", "that"))
     )
-    asked = writer.ask(replace(request, words={**request.words, authored.name: pronoun}, entities=()))
-    asked = re.sub(r"\b(?:to|at|in|into|on|onto|from|for|towards?|over to) over there\b", "over there", asked)
+    asked = _with_pronoun(writer, request, authored, pronoun)
     return Draft(asked, writer.act(request), notes=(f'By "{pronoun}" the player means {entity.id}.',))

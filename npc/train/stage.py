@@ -16,7 +16,7 @@ from npc.actions.spec import Args
 from npc.character import Character
 from npc.train.corpus import CastForm, Corpus, Deed, FactForm, Manner, World
 from npc.train.lore import Told, deal, in_first_person
-from npc.train.notation import choose_details, definite, fill, numeral, slots
+from npc.train.notation import choose_details, definite, fill, numeral, single, slots
 from npc.turn import Voice
 from npc.world import Being, Entity, Scene
 
@@ -71,7 +71,15 @@ class Request:
     def call(self) -> str:
         return render_call(self.spec.name, self.args, (self.spec,))
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """Parameters that the player has to name: all but oneself."""
+        return tuple(name for name, words in self.words.items() if words != "me")
+
     def phrase(self, template: str) -> str:
+        for name, words in self.words.items():
+            if words in ("one", "1"):
+                template = single(template, name)
         return fill(template, self.words)
 
 

@@ -18,6 +18,8 @@ from npc.train.notation import as_npc, definite, fill, gerund, slots
 from npc.train.stage import Known, Request, Stage
 from npc.world import Entity
 
+WHOLE = 0.5
+"""Share of requests in words that are authored as a whole, where there are some."""
 ADDRESSED = 0.05
 """Share of what is said with the character's name behind it."""
 
@@ -62,9 +64,21 @@ class Writer:
 
     # The player
 
-    def ask(self, request: Request) -> str:
-        """Any way of asking for it plainly."""
-        named = {name for name, words in request.words.items() if words != "me"}
+    def ask(self, request: Request, pointed: str = "") -> str:
+        """Any way of asking for it plainly, whole or built around a verb phrase. `pointed` is a parameter for which the
+        words are a pronoun.
+        """
+        named = set(request.named)
+        whole = [t for t in request.deed.form.says if named <= set(slots(t)) <= set(request.words)]
+        if pointed:
+            whole = [t for t in whole if _takes_pronoun(t, pointed)]
+        if whole and self.random.random() < WHOLE:
+            text = request.phrase(self.random.choice(whole))
+            return text if self.random.random() < 0.8 else self.said(text)
+        return self._ask_briefly(request)
+
+    def _ask_briefly(self, request: Request) -> str:
+        named = set(request.named)
         do = request.deed.form.do
         templates = [t for t in request.deed.form.ask if named <= set(slots(t)) <= set(request.words)]
         draw = self.random.random()
@@ -158,6 +172,12 @@ def _set_apart(request: Request) -> str | None:
             rest = fill(request.deed.form.do, {**request.words, name: "it"})
             return f"{words[:1].upper()}{words[1:]}. {sentence(rest)}"
     return None
+
+
+def _takes_pronoun(template: str, name: str) -> bool:
+    """Not "that {thing} over there", and not `{Thing}, please`."""
+    slot = f"{{{name}}}"
+    return slot in template and not re.search(rf"\b(?:th[aeo]\w*|any|my|your|our|one) {re.escape(slot)}", template)
 
 
 def is_verb_phrase(template: str) -> bool:

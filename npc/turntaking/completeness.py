@@ -72,6 +72,8 @@ def signs(transcript: str, asked: str = "") -> Iterator[str]:
         for sign, words in _LAST_WORDS.items()
         if last in words and not is_embedded and not (is_satisfied and last in _SATISFIABLE)
     ]
+    if len(sentence) == 3 and first in _QUESTION_WORDS and sentence[1] in _HELPING and sentence[2] in _SUBJECTS:
+        leads_on = ["verb that wants an object"]  # "What would you": do?
     yield from leads_on
     if _is_only_condition(sentence):
         yield "only the condition"
@@ -119,6 +121,7 @@ _AUXILIARIES = _set(
     "is are was were am be been have has had do does did will would shall should can could may might must isn't aren't "
     "don't doesn't didn't haven't can't won't couldn't wouldn't shouldn't"
 )
+_HELPING = _set("do does did will would shall should can could may might must")
 _BEING = _set("is are was were am")
 _SUBJECTS = _set("i you he she it we they there i'm i'll i'd i've you'll he's she's it's we'll they'll")
 _SUBORDINATORS = _set("if when because while once since although though unless after before until as")

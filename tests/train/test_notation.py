@@ -3,7 +3,7 @@ from random import Random
 import pytest
 
 from npc.errors import ConfigError
-from npc.train.notation import as_clause, choose_details, fill, read_action, read_entity, slots
+from npc.train.notation import as_clause, choose_details, fill, read_action, read_entity, single, slots
 
 
 def test_a_signature_becomes_an_action() -> None:
@@ -55,3 +55,18 @@ def test_a_question_becomes_a_clause_where_its_grammar_is_plain() -> None:
         "Who is paid by the crown today?": None,
     }
     assert {question: as_clause(question) for question in told} == told
+
+
+@pytest.mark.parametrize(
+    ("many", "one"),
+    [
+        ("fetch {n} crates", "fetch {n} crate"),
+        ("{N} gold boxes, please", "{N} gold box, please"),
+        ("{n} candies", "{n} candy"),
+        ("knock {n} times", "knock {n} times"),  # becomes "once" where it is said
+        ("cut {n} of them", "cut {n} of them"),
+        ("{other} crates", "{other} crates"),
+    ],
+)
+def test_one_of_a_thing_has_no_plural(many: str, one: str) -> None:
+    assert single(many, "n") == one

@@ -59,6 +59,7 @@ def test_who_has_said_it_all_waits_a_moment_only(said: str, asked: str) -> None:
         ("Um", ""),
         ("The", "Which one would you like?"),
         ("What do you know about the", ""),
+        ("What would you", ""),
         ("I would like to go to the-", ""),
     ],
 )

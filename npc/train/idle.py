@@ -3,7 +3,7 @@
 import re
 from dataclasses import replace
 
-from npc.train.notation import definite, fill, gerund, slots
+from npc.train.notation import definite, fill, gerund
 from npc.train.stage import LABELS, MODIFIERS, make_request
 from npc.train.writer import WHOLE, Draft, Writer, content, sentence, shares_word
 
@@ -13,10 +13,7 @@ def _about(writer: Writer, kind: str, answer: str) -> Draft | None:
     if request is None:
         return None
     whole = [
-        text
-        for one in request.deed.form.idle
-        for each, text in one.items()
-        if each == kind and set(slots(text)) <= set(request.words)
+        text for one in request.deed.form.idle for each, text in one.items() if each == kind and request.suits(text)
     ]
     if whole and writer.random.random() < WHOLE:
         text = request.phrase(writer.random.choice(whole))

@@ -69,7 +69,8 @@ def _said(corpus: Corpus) -> Iterator[str]:
             yield from (str(text) for text in lines)
     for world in corpus.worlds:
         for deed in world.deeds:
-            yield from (deed.form.do, *deed.form.ask, *deed.form.hint)
+            yield from (deed.form.do, *deed.form.ask, *deed.form.says, *deed.form.hint)
+            yield from (text for one in deed.form.idle for text in one.values())
         for fact in world.form.facts:
             yield from (*fact.ask, *fact.silent)
         for form in world.form.cast:

@@ -76,6 +76,11 @@ class Request:
         """Parameters that the player has to name: all but oneself."""
         return tuple(name for name, words in self.words.items() if words != "me")
 
+    def suits(self, template: str) -> bool:
+        """Whether everything that it names is given here, and nothing reads "Me was …"."""
+        is_subject = any(f"{{{name[:1].upper()}{name[1:]}}}" in template for name in self.words.keys() - self.named)
+        return set(slots(template)) <= set(self.words) and not is_subject
+
     def phrase(self, template: str) -> str:
         for name, words in self.words.items():
             if words in ("one", "1"):

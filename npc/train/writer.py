@@ -69,7 +69,7 @@ class Writer:
         words are a pronoun.
         """
         named = set(request.named)
-        whole = [t for t in request.deed.form.says if named <= set(slots(t)) <= set(request.words)]
+        whole = [t for t in request.deed.form.says if named <= set(slots(t)) and request.suits(t)]
         if pointed:
             whole = [t for t in whole if _takes_pronoun(t, pointed)]
         if whole and self.random.random() < WHOLE:

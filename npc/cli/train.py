@@ -198,7 +198,7 @@ def _tune(
     tokenizer, eos_ids = ChatTokenizer(folder), Architecture.read(folder).eos_ids
     end = tokenizer.encode("<|im_end|>")
     eos_id = end[0] if len(end) == 1 and end[0] in eos_ids else eos_ids[0]
-    factory = Factory(corpus or DATA, recipe.seed, recipe.dev_worlds)
+    factory = Factory(corpus or DATA, recipe.seed, recipe.dev_worlds, recipe.n_worlds)
     if recipe.method == "phrases":
         made = factory.examples(recipe.examples, processes or os.cpu_count() or 1)
         _learn_phrases(recipe, made, tokenizer, eos_id, out)

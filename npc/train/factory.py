@@ -10,6 +10,7 @@ from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from random import Random
 from typing import TYPE_CHECKING
 
 from npc.train.corpus import Corpus, load_corpus
@@ -33,6 +34,8 @@ class Factory:
     seed: int
     dev_worlds: tuple[str, ...] = ()
     """Worlds that are kept out of training."""
+    n_worlds: int | None = None
+    """Of the others, so many are learnt from, drawn by the seed; all, where it is None."""
 
     def examples(self, n: int, processes: int) -> list[ChatExample]:
         """Numbers 0 to n, whatever the number of processes."""
@@ -56,13 +59,21 @@ class Factory:
         """To learn from, and to watch. Examples longer than `max_tokens` are left out."""
         from npc.train.batches import tokenise
 
-        made = self._made(first, n)
+        made, worlds = self._made(first, n), self._worlds()
         watched = [each for each in made if each.world in self.dev_worlds]
-        learnt = [each for each in made if each.world not in self.dev_worlds]
+        learnt = [each for each in made if each.world in worlds]
         tokenizer = _tokenizer(model)
         return (
             list(tokenise(learnt, tokenizer, eos_id, max_tokens)),
             list(tokenise(watched, tokenizer, eos_id, max_tokens)),
+        )
+
+    def _worlds(self) -> frozenset[str]:
+        """What is learnt from."""
+        corpus, _ = _read(self.folder)
+        names = sorted({world.id for world in corpus.worlds} - set(self.dev_worlds))
+        return frozenset(
+            names if self.n_worlds is None else Random(self.seed).sample(names, min(self.n_worlds, len(names)))
         )
 
 

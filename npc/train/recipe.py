@@ -48,6 +48,8 @@ class Recipe(BaseModel):
     dev_examples: Positive = 600
     dev_worlds: tuple[str, ...] = ()
     """Worlds kept out of training, whose loss is watched."""
+    n_worlds: Positive | None = None
+    """Of the others, so many are learnt from: for a curve over what is authored."""
 
 
 def read_recipe(file: Path) -> Recipe:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -56,12 +57,13 @@ def serve(
     try:
         settings = load_settings(config, overrides)
         check_address(settings.server.host, settings.server.port)
-        log_to_stderr(verbose)
+        level = logging.DEBUG if verbose else logging.INFO
+        log_to_stderr(level)
         n_workers = settings.server.n_workers
         if n_workers == 1:
             asyncio.run(_serve(settings, console, as_json))
         else:
-            work = partial(serve_as_worker, config, overrides, verbose)
+            work = partial(serve_as_worker, config, overrides, level)
             asyncio.run(_supervise(work, settings.server, n_workers, console, as_json))
     except NpcError as error:
         console.print(f"[red]{type(error).__name__}[/]: ", end="")

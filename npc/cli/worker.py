@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import signal
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,13 +17,12 @@ if TYPE_CHECKING:
 def serve_as_worker(
     config: Path | None,
     overrides: Mapping[str, Any],  # as load_settings takes them
-    verbose: bool,
+    level: int,  # of logging
     post: "Post",
 ) -> None:
     """What the process does, from its beginning to its end. Its settings are those of its part of the cores."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes of a terminal; one tells the others
     cores.settle(post.worker, post.n_workers)
-    log_to_stderr(verbose, f"worker {post.worker + 1} ")
+    log_to_stderr(level, f"worker {post.worker + 1} ")
     from npc.server.workers import serve_worker
 
     asyncio.run(serve_worker(post, lambda: _load(config, overrides, shows=post.worker == 0)))
@@ -40,8 +38,8 @@ async def _load(config: Path | None, overrides: Mapping[str, Any], *, shows: boo
         return await Engine.load(load_settings(config, overrides), progress)
 
 
-def log_to_stderr(verbose: bool, who: str = "") -> None:
+def log_to_stderr(level: int, who: str = "") -> None:
     """Ids and durations at INFO; what people say only at DEBUG."""
     logging.basicConfig(format=f"%(asctime)s %(levelname)s {who}%(name)s: %(message)s", level=logging.WARNING)
-    logging.getLogger("npc").setLevel(logging.DEBUG if verbose else logging.INFO)
+    logging.getLogger("npc").setLevel(level)
     logging.getLogger("npc.server.websocket").setLevel(logging.WARNING)  # at DEBUG it writes every frame

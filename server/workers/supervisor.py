@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
 from multiprocessing.context import SpawnProcess
 from types import TracebackType
 from typing import Self
@@ -204,7 +204,7 @@ class Supervisor:
             name=f"npc worker {number + 1}",
             daemon=True,  # whatever ends this process ends it
         )
-        with theirs, taking, _environment("PROMETHEUS_MULTIPROC_DIR", self._metrics_folder):
+        with theirs, taking, _environment("PROMETHEUS_MULTIPROC_DIR", self._metrics_folder), _deaf_to_ctrl_c():
             process.start()
         return _Worker(process, await Channel.open(ours), passing)
 
@@ -258,6 +258,20 @@ class Supervisor:
                 worker.process.terminate()
         await asyncio.gather(*self._tending, return_exceptions=True)
         await asyncio.to_thread(self._open.close)
+
+
+@contextlib.contextmanager
+def _deaf_to_ctrl_c() -> Iterator[None]:
+    """What is started meanwhile: Ctrl-C reaches all processes of a terminal, and this one tells the others.
+
+    One that comes meanwhile reaches this process afterwards.
+    """
+    resource_tracker.ensure_running()  # it starts with the first process, and undoes this
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextlib.contextmanager

@@ -41,11 +41,9 @@ class Served:
         return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
 
     async def end(self) -> str:
-        """Once it is ending: all that it has logged."""
-        stderr = self.process.stderr
-        assert stderr is not None
-        self.lines.append((await stderr.read()).decode())
-        await self.process.wait()
+        """Once it is ending: all that it has logged. Its workers hold its stderr, too, so that they have ended then."""
+        _, shown = await self.process.communicate()
+        self.lines.append(shown.decode())
         return "".join(self.lines)
 
     async def health(self) -> tuple[int, dict[str, Any]]:
@@ -68,6 +66,7 @@ async def serving(*args: str, **environment: str) -> AsyncIterator[Served]:
     finally:
         if process.returncode is None:
             process.kill()
+            await process.communicate()
 
 
 async def ready(served: Served) -> Served:
@@ -130,15 +129,12 @@ async def test_players_are_shared_out_resume_anywhere_and_survive_the_death_of_a
                 assert "npc_sessions 2.0" in metrics
                 assert "npc_sessions_opened_total 5.0" in metrics
 
-                workers = served.workers()
-                assert len(workers) == 2
                 served.process.send_signal(signal.SIGTERM)
                 reasons = await asyncio.gather(cut_off(third), cut_off(readings[going_on]))
                 assert all("shutting down" in reason for reason in reasons)
         shown = await served.end()
     assert served.process.returncode == 0
     assert "Traceback" not in shown
-    assert not any(worker.is_running() for worker in workers)
 
 
 async def test_a_worker_that_cannot_be_started_again_leaves_the_others_which_end_with_the_supervisor(
@@ -155,7 +151,7 @@ async def test_a_worker_that_cannot_be_started_again_leaves_the_others_which_end
             await answered(npc)
             served.process.kill()
             assert "shutting down" in await cut_off(npc)
-        await served.end()  # nobody holds stderr any more, so the worker has ended, too
+        await served.end()
 
 
 async def test_what_keeps_a_worker_from_starting_is_said_once_and_ends_it_all(tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ class Supervisor:
         self._tally = Tally(n_workers)
         self._workers: dict[int, _Worker] = {}
         self._listening: list[socket.socket] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._accepting: list[asyncio.Task[None]] = []
         self._tending: list[asyncio.Task[None]] = []
         self._are_ready = asyncio.Event()
         self._given_up: NpcError | None = None
@@ -104,7 +104,7 @@ class Supervisor:
                     each.listen(BACKLOG)
                 except OSError as error:
                     raise cannot_listen(error, settings.host, settings.port, "port") from error
-                self._tasks.append(asyncio.create_task(self._accept(each)))
+                self._accepting.append(asyncio.create_task(self._accept(each)))
         except BaseException:
             await self._end()
             raise
@@ -120,14 +120,15 @@ class Supervisor:
 
     async def until(self, ending: Awaitable[object]) -> None:
         """Return with `ending`. Raises what ended the last worker, or kept one from starting, when that comes first."""
-        waiting = [asyncio.ensure_future(ending), asyncio.create_task(self._has_given_up.wait())]
+        waiting = [asyncio.ensure_future(ending), asyncio.ensure_future(self._has_given_up.wait())]
         try:
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            if self._given_up is not None:
+                raise self._given_up
+            waiting[0].result()
         finally:
             for each in waiting:
                 each.cancel()
-        if self._given_up is not None:
-            raise self._given_up
 
     def _serve_metrics(self) -> None:
         """Of all workers together, from the files in which prometheus_client's processes keep their numbers."""
@@ -148,8 +149,9 @@ class Supervisor:
                 await asyncio.sleep(ACCEPT_AGAIN_S)
                 continue
             with connection:
-                # where a socket cannot tell its protocol, the worker's event loop would leave it out
-                connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                with contextlib.suppress(OSError):  # the client has gone again
+                    # where a socket cannot tell its protocol, the worker's event loop would leave it out
+                    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 self._pass_on(connection)
 
     def _pass_on(self, connection: socket.socket) -> None:
@@ -180,7 +182,11 @@ class Supervisor:
     async def _tend(self, number: int) -> None:
         """Start a worker, and start it again when it dies."""
         while not self._ending.is_set():
-            worker = self._workers[number] = await self._spawn(number)
+            try:
+                worker = self._workers[number] = await self._spawn(number)
+            except Exception as error:  # a boundary: whatever it is, nobody else would tell
+                self._give_up(number, NpcError(f"worker {number + 1} could not be started: {error}"))
+                return
             if self._ending.is_set():  # it was told to all that were there
                 worker.process.terminate()
             await worker.channel.run(partial(self._find, number), partial(self._notice, number, worker))
@@ -247,7 +253,7 @@ class Supervisor:
 
     async def _end(self) -> None:
         self._ending.set()
-        for task in self._tasks:
+        for task in self._accepting:
             task.cancel()
         for listening in self._listening:
             listening.close()

@@ -20,6 +20,12 @@ async def test_a_worker_that_dies_before_it_is_ready_is_said_and_not_started_aga
             pass
 
 
+async def test_a_process_that_cannot_be_started_is_said() -> None:
+    with pytest.raises(NpcError, match=r"worker 1 could not be started: .*pickle"):
+        async with Supervisor(lambda post: None, Server(port=0), 1):
+            pass
+
+
 async def test_the_last_worker_that_cannot_be_started_again_ends_it_with_its_error(tmp_path: Path) -> None:
     async with Supervisor(partial(be_ready_once, tmp_path / "mark"), Server(port=0), 1) as server:
         with pytest.raises(ModelError, match="the weights are gone"):

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from short_lived_workers import be_ready_once, crash, load_for_ever
 from npc.config import Server
 from npc.errors import ConfigError, ModelError, NpcError
 from npc.server.workers import Supervisor
+
+PATIENCE_S = 60
 
 
 async def test_a_worker_that_dies_before_it_is_ready_is_said_and_not_started_again() -> None:
@@ -34,10 +37,13 @@ async def test_the_last_worker_that_cannot_be_started_again_ends_it_with_its_err
 
 def two_more_than(before: set[psutil.Process]) -> set[psutil.Process]:
     """The workers, as soon as there are both."""
-    while True:
+    deadline_s = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline_s:
         new = {each for each in psutil.Process().children() if each not in before and is_worker(each)}
         if len(new) == 2:
             return new
+        time.sleep(0.01)
+    raise AssertionError("two workers were not started")
 
 
 def is_worker(process: psutil.Process) -> bool:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ import psutil
 from npc.client import ConnectionLost, NpcConnection, connect
 
 SCRIPT = Path(__file__).parents[1] / "scripted_workers.py"
+PATIENCE_S = 60
 
 
 @dataclass
@@ -39,6 +41,18 @@ class Served:
     def workers(self) -> list[psutil.Process]:
         children = psutil.Process(self.process.pid).children()
         return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+
+    async def until_all_have_left(self) -> None:
+        """Clients know that they are disconnected a little before the server does."""
+        workers = self.workers()
+
+        def wait() -> None:
+            deadline_s = time.monotonic() + PATIENCE_S
+            while any(worker.net_connections("tcp") for worker in workers):
+                assert time.monotonic() < deadline_s, "a connection is open still"
+                time.sleep(0.01)
+
+        await asyncio.to_thread(wait)
 
     async def end(self) -> str:
         """Once it is ending: all that it has logged. Its workers hold its stderr, too, so that they have ended then."""
@@ -100,6 +114,7 @@ async def test_players_are_shared_out_resume_anywhere_and_survive_the_death_of_a
             await answered(first)
             await answered(second)
 
+        await served.until_all_have_left()
         # who comes first now gets the other worker than before
         second = connect(served.url, character="mira", resume=sessions[1])
         first = connect(served.url, character="mira", resume=sessions[0])

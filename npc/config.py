@@ -9,13 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from npc.cores import one_in
 from npc.errors import ConfigError
 from npc.explain import explain
 
+CORES_A_WORKER = 4
+"""Where there are to be as many processes as the machine bears."""
 Positive = Annotated[int, Field(gt=0)]
 
 
@@ -137,7 +139,10 @@ class Server(_Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8765
     token: str = ""
     """When set, `session-start` must carry it."""
+    workers: Annotated[int, BeforeValidator(lambda given: 0 if given == "auto" else given), Field(ge=0)] = 1
+    """Processes, each with models of its own, behind one address; 0 or "auto" is one for every four cores."""
     max_sessions: Positive = 64
+    """Of all workers together."""
     max_message_bytes: Positive = 262_144
     max_events_per_s: Positive = 100
     max_audio_lead_s: Positive = 10
@@ -150,6 +155,10 @@ class Server(_Section):
     """How often a client is pinged, and how long it may take to answer."""
     metrics_port: Annotated[int, Field(ge=0, le=65535)] = 0
     """Prometheus metrics are served here when it is not 0."""
+
+    @property
+    def n_workers(self) -> int:
+        return self.workers or one_in(CORES_A_WORKER)
 
 
 class Budget(_Section):

@@ -57,7 +57,8 @@ class Engine:
         self._stages = stages
         self._clock = clock or MonotonicClock()
         self._resources = resources or AsyncExitStack()
-        self._lost = LostTalks(self._clock)
+        self.lost = LostTalks(self._clock)
+        """What sessions may take up again."""
 
     @classmethod
     async def load(cls, settings: Settings, progress: Progress = quiet) -> "Engine":
@@ -93,8 +94,8 @@ class Engine:
         if mind is None:
             hint = did_you_mean(start.character, self._minds)
             raise InputError(f"there is no character '{start.character}'{hint}", "unknown-character")
-        session = Session(start, mind, self._stages, self.settings, self._clock, self._lost.find(start))
-        self._lost.keep(session.talk)
+        session = Session(start, mind, self._stages, self.settings, self._clock, self.lost.find(start))
+        self.lost.keep(session.talk)
         return session
 
     def under(self, settings: Settings) -> "Engine":

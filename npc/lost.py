@@ -33,18 +33,26 @@ class LostTalks:
 
     def keep(self, talk: Talk) -> None:
         """Remember it from its beginning: whoever loses a connection cannot say so."""
-        self._forget()
+        self._forget_old()
         self._talks[talk.id] = talk
 
     def find(self, start: SessionStart) -> Talk | None:
         """The lost talk that `start` asks for; None where there is none that this player had with this character."""
-        self._forget()
+        self._forget_old()
         talk = self._talks.get(start.resume or "")
         if talk is None or talk.ended_ms is None:
             return None
         return talk if (talk.character, talk.player) == (start.character, start.player) else None
 
-    def _forget(self) -> None:
+    def knows(self, talk_id: str) -> bool:
+        """Whether this talk was had here, and is going on or can be taken up."""
+        return talk_id in self._talks
+
+    def forget(self, talk: Talk) -> None:
+        """It is taken up elsewhere."""
+        self._talks.pop(talk.id, None)
+
+    def _forget_old(self) -> None:
         oldest_ms = self._clock.now_ms() - KEPT_MS
         ended = [(talk.ended_ms, talk) for talk in self._talks.values() if talk.ended_ms is not None]
         surplus = [talk for _, talk in ended[: max(0, len(ended) - MAX_KEPT)]]

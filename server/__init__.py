@@ -5,6 +5,7 @@ A connection is a receive loop and an emit loop around a session of the engine;
 every error that they can be told.
 """
 
-from .app import NpcServer, check_address, until_signalled
+from .address import check_address
+from .app import NpcServer, until_signalled
 
 __all__ = ["NpcServer", "check_address", "until_signalled"]

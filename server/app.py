@@ -9,13 +9,11 @@ and returns within a couple of seconds, whatever the clients do.
 """
 
 import asyncio
-import errno
 import logging
 import signal
-import socket
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from websockets.asyncio.server import Server, ServerConnection, serve
 from websockets.http11 import Request, Response
@@ -27,10 +25,12 @@ from npc.errors import ConfigError
 from npc.events import PROTOCOL
 
 from . import health
+from .address import cannot_listen, url_of
 from .codes import Close
 from .connection import Connection, Engine
 from .limits import Seats
-from .metrics import Metrics
+from .metrics import Metrics, serve_metrics
+from .part import Part
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +41,20 @@ WRITE_BUFFER_BYTES = 32_768
 
 
 class NpcServer:
-    """Serves `engine` on `settings.host` and `.port` (0: any free one). Entering raises ConfigError when it cannot."""
+    """Serves `engine` on `settings.host` and `.port` (0: any free one). Entering raises ConfigError when it cannot.
 
-    def __init__(self, engine: Engine, settings: ServerSettings, clock: Clock | None = None) -> None:
+    With `part`, it serves the connections that it is given there instead, and no metrics.
+    """
+
+    def __init__(
+        self, engine: Engine, settings: ServerSettings, clock: Clock | None = None, part: Part | None = None
+    ) -> None:
         self.metrics = Metrics()
         self._engine = engine
         self._settings = settings
         self._clock = clock or MonotonicClock()
-        self._seats = Seats(settings.max_sessions)
+        self._part = part
+        self._seats = Seats(settings.max_sessions) if part is None else part.seats
         self._server: Server | None = None
         self._stop_metrics: Callable[[], None] | None = None
 
@@ -66,16 +72,14 @@ class NpcServer:
 
     @property
     def url(self) -> str:
-        host = self._settings.host
-        shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, f"[{host}]" if ":" in host else host)
-        return f"ws://{shown}:{self.port}"
+        return url_of(self._settings.host, self.port)
 
     async def __aenter__(self) -> Self:
         settings = self._settings
+        here = {"host": settings.host, "port": settings.port}
+        where: dict[str, Any] = here if self._part is None else {"sock": self._part.listening}
         listening = serve(
             self._serve_client,
-            settings.host,
-            settings.port,
             subprotocols=[Subprotocol(PROTOCOL)],
             process_request=self._answer_plain,
             compression=None,  # PCM hardly shrinks, and deflating costs a turn milliseconds
@@ -86,17 +90,18 @@ class NpcServer:
             ping_timeout=settings.keepalive_s,
             close_timeout=CLOSE_TIMEOUT_S,
             logger=logging.getLogger("npc.server.websocket"),
+            **where,
         )
         try:
             self._server = await listening
         except OSError as error:
             raise cannot_listen(error, settings.host, settings.port, "port") from error
-        if settings.metrics_port:
+        if settings.metrics_port and self._part is None:
             try:
-                _, self._stop_metrics = self.metrics.serve(settings.host, settings.metrics_port)
-            except OSError as error:
+                self._stop_metrics = serve_metrics(self.metrics.registry, settings.host, settings.metrics_port)
+            except ConfigError:
                 await self._close()
-                raise cannot_listen(error, settings.host, settings.metrics_port, "metrics_port") from error
+                raise
         return self
 
     async def __aexit__(
@@ -124,42 +129,25 @@ class NpcServer:
             self._stop_metrics = None
 
     async def _serve_client(self, websocket: ServerConnection) -> None:
-        await Connection(websocket, self._engine, self._settings, self._seats, self.metrics, self._clock).run()
+        bring = None if self._part is None else self._part.bring
+        await Connection(websocket, self._engine, self._settings, self._seats, self.metrics, self._clock, bring).run()
 
     def _answer_plain(self, websocket: ServerConnection, request: Request) -> Response | None:
         is_ready = self._server is not None and self._server.is_serving()
+        is_ready = is_ready and (self._part is None or self._part.are_all_ready())
         return health.answer(request, self.n_sessions, self._seats.n_seats, is_ready)
 
 
-async def until_signalled() -> None:
-    """Return at the first Ctrl-C or SIGTERM; a second one ends the program in the usual way."""
+async def until_signalled(*numbers: signal.Signals) -> None:
+    """Return at the first of these signals, by default Ctrl-C and SIGTERM; a second one ends the program."""
     loop = asyncio.get_running_loop()
     signalled = asyncio.Event()
     previous = {
         number: signal.signal(number, lambda *_: loop.call_soon_threadsafe(signalled.set))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in numbers or (signal.SIGINT, signal.SIGTERM)
     }
     try:
         await signalled.wait()
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
-
-
-def check_address(host: str, port: int) -> None:
-    """Raises ConfigError when nothing can listen there, so that it is known before the models are loaded."""
-    try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
-    except OSError as error:
-        raise cannot_listen(error, host, port, "port") from error
-
-
-def cannot_listen(error: OSError, host: str, port: int, setting: str) -> ConfigError:
-    match error.errno:
-        case errno.EADDRINUSE:
-            why = f"it is taken, perhaps by another `npc serve`; choose another {setting}, or 0 for any free one"
-        case errno.EACCES:
-            why = f"this user may not; choose a {setting} of 1024 or more"
-        case _:
-            why = f"{error.strerror or error}; is '{host}' an address of this machine?"
-    return ConfigError(f"cannot listen on {host}:{port}: {why}")

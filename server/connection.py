@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import hmac
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from websockets.asyncio.server import ServerConnection
@@ -70,13 +71,16 @@ class Connection:
         seats: Seats,
         metrics: Metrics,
         clock: Clock,
+        bring: Callable[[SessionStart], Awaitable[None]] | None = None,
     ) -> None:
+        """`bring` is called before a session is opened (see `Part`)."""
         self._websocket = websocket
         self._engine = engine
         self._settings = settings
         self._seats = seats
         self._metrics = metrics
         self._clock = clock
+        self._bring = bring
         self._events = Bucket(settings.max_events_per_s, settings.max_events_per_s, clock)
         self._audio_lead_s = Bucket(settings.max_audio_lead_s, 1.0, clock)
         self._name = f"connection {str(websocket.id)[:8]}"
@@ -102,6 +106,8 @@ class Connection:
     async def _converse(self) -> None:
         start = await self._receive_start()
         with self._seats.take():
+            if self._bring is not None:
+                await self._bring(start)
             try:
                 session = self._engine.open(start)
             except NpcError as error:

@@ -38,15 +38,26 @@ class Seats:
 
     def __init__(self, n_seats: int) -> None:
         self.n_seats = n_seats
-        self.n_taken = 0
+        self._n_here = 0
+
+    @property
+    def n_taken(self) -> int:
+        return self._n_here
+
+    @property
+    def is_full(self) -> bool:
+        return self._n_here >= self.n_seats
 
     @contextmanager
     def take(self) -> Iterator[None]:
         """Hold a seat. Raises Refusal (`too-many-sessions`)."""
-        if self.n_taken >= self.n_seats:
+        if self.is_full:
             raise Refusal("too-many-sessions", f"all {self.n_seats} sessions of this server are taken; try again later")
-        self.n_taken += 1
+        self._count(1)
         try:
             yield
         finally:
-            self.n_taken -= 1
+            self._count(-1)
+
+    def _count(self, change: int) -> None:
+        self._n_here += change

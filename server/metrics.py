@@ -11,13 +11,15 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 from npc.events import ActionEvent, ErrorEvent, ReplyEnded, ServerEvent, TurnMetrics
 from npc.frames import AudioFrame
 
+from .address import cannot_listen
+
 STAGE_BUCKETS_S = (0.005, 0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1, 1.5, 2, 3, 5, 10)
 
 
 class Metrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
-        self._sessions = Gauge("npc_sessions", "Sessions that are open", registry=registry)
+        self._sessions = Gauge("npc_sessions", "Sessions that are open", registry=registry, multiprocess_mode="livesum")
         self._sessions_total = Counter("npc_sessions_opened", "Sessions that were opened", registry=registry)
         self._turns = Counter("npc_turns", "Replies, by how they ended", ["reason"], registry=registry)
         self._actions = Counter("npc_actions", "Actions that characters took", ["action"], registry=registry)
@@ -54,13 +56,17 @@ class Metrics:
             case _:
                 pass
 
-    def serve(self, host: str, port: int) -> tuple[int, Callable[[], None]]:
-        """Answer scrapes on a thread of their own; the port and what ends it. Raises OSError when the port is taken."""
-        server, thread = start_http_server(port, host, self.registry)
 
-        def stop() -> None:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+def serve_metrics(registry: CollectorRegistry, host: str, port: int) -> Callable[[], None]:
+    """Answer scrapes on a thread of their own; gives what ends it. Raises ConfigError when the port is taken."""
+    try:
+        server, thread = start_http_server(port, host, registry)
+    except OSError as error:
+        raise cannot_listen(error, host, port, "metrics_port") from error
 
-        return server.server_port, stop
+    def stop() -> None:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+    return stop

@@ -5,7 +5,8 @@
 #
 # FOLDER/parts holds the N_PARTS pieces. Needs a Python with PyTorch, transformers and sentence-transformers. The second
 # run measures at once. `turns` is one player, about 5 s for each of TURNS (24) under each of three settings; `players`
-# is PLAYERS (8,16,32) at once, about a minute each. NPC_… settings are taken from the environment.
+# is PLAYERS (8,16,32) at once, about a minute each, served by each of WORKERS ("1", or several numbers as in "1 2 4") in
+# turn. NPC_… settings are taken from the environment.
 set -euo pipefail
 mkdir -p "$3"
 there=$(realpath "$1") n_parts=$2 out=$(realpath "$3") what=${4:-turns players}
@@ -64,7 +65,11 @@ measure() { # the file's name, and the command's options
     { tail -n 40 "$out/$1.log"; exit 1; }
 }
 if [[ $what == *turns* ]]; then measure turns --turns "${TURNS:-24}" --eagerness 0.75; fi
-if [[ $what == *players* ]]; then measure players --turns "${TURNS:-24}" --players "${PLAYERS:-8,16,32}"; fi
+if [[ $what == *players* ]]; then
+  for workers in ${WORKERS:-${NPC_SERVER__WORKERS:-1}}; do
+    measure "players-$workers" --turns "${TURNS:-24}" --players "${PLAYERS:-8,16,32}" --workers "$workers"
+  done
+fi
 python3 - "$out" <<'PYTHON'
 import json
 import sys
@@ -74,12 +79,12 @@ out = Path(sys.argv[1])
 measured = {}
 if (out / "turns.json").is_file():
     measured |= json.loads((out / "turns.json").read_text())["settings"]
-if (out / "players.json").is_file():
-    players = json.loads((out / "players.json").read_text())["players"]
-    measured |= {f"{n} players": each for n, each in players.items()}
+for file in sorted(out.glob("players-*.json")):
+    told = json.loads(file.read_text())
+    measured |= {f"{n} players, workers: {told['workers']}": each for n, each in told["players"].items()}
 for name, each in measured.items():
     voiced = each["voice_to_voice_ms"] or {}
-    print(f"{name:22} {each['n_turns']:4} turns  p50 {voiced.get('p50')}  p95 {voiced.get('p95')}  cut off "
+    print(f"{name:24} {each['n_turns']:4} turns  p50 {voiced.get('p50')}  p95 {voiced.get('p95')}  cut off "
           f"{each['cut_off_percent']} %  missed {each['n_missed']}  errors {each['errors']}")
     print("   ", {stage: (ms["p50"], ms["p95"]) for stage, ms in each["stages_ms"].items()})
 PYTHON

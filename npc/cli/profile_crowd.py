@@ -1,4 +1,7 @@
-"""`npc profile turns --players`: voice to voice as more and more players talk to one server at once."""
+"""`npc profile turns --players`: voice to voice as more and more players talk to one server at once.
+
+The settings that `--json` tells are those of one process on all cores; workers fit theirs to their part.
+"""
 
 import json
 import time
@@ -36,6 +39,7 @@ async def profile_crowd(
     character: str,
     seed: int,
     config: Path | None,
+    workers: str | None,
     console: "Console",
     *,
     hears_out: bool,
@@ -50,12 +54,15 @@ async def profile_crowd(
     from npc.config import load_settings
     from npc.profile.turns import summarise_turns
 
-    given = load_settings(config)
-    overrides = {"server": {"max_sessions": max(given.server.max_sessions, 2 * max(counts))}}
-    chosen = await spoken(max(n_turns, max(counts)), recordings, seed)
+    given = load_settings(config, {"server": {"workers": workers}})
+    n_workers = given.server.n_workers
+    max_sessions = max(given.server.max_sessions, 2 * max(counts))
+    overrides = {"server": {"max_sessions": max_sessions, "workers": n_workers}}
+    chosen = await spoken(max(n_turns, n_workers, *counts), recordings, seed)
     summaries: dict[int, dict[str, Any]] = {}  # JSON
     async with turn_servers([overrides], config) as [url]:
-        await play_crowd(url, character, players(1, 1, chosen), hears_out=False)  # the first turn is slower than others
+        # the first turn of a process is slower than others
+        await play_crowd(url, character, players(n_workers, 1, chosen), hears_out=False)
         for count in counts:
             console.print(f"{count} player{'s' * (count > 1)}…", style="dim")
             crowd = players(count, max(LEAST_TURNS, -(-n_turns // count)), chosen)
@@ -68,29 +75,32 @@ async def profile_crowd(
             }
     if as_json:
         settings = given.model_dump(mode="json", include=set(_TOLD), exclude=_SECRET)
-        told = {"hears_out": hears_out, "settings": settings, "players": {str(n): s for n, s in summaries.items()}}
+        told = {"hears_out": hears_out, "workers": n_workers, "settings": settings}
+        told["players"] = {str(n): summary for n, summary in summaries.items()}
         print(json.dumps(told))
         return
     shown = Console(highlight=False)
-    shown.print(_table(summaries, hears_out=hears_out))
+    shown.print(_table(summaries, n_workers, hears_out=hears_out))
     shown.print(_stages(summaries))
 
 
 def _server_cpu_s() -> float:
-    """That the server's process has computed so far, on all cores together."""
+    """That the server's process and its workers have computed so far, on all cores together."""
     import psutil
 
     for child in psutil.Process().children():
         if "npc.cli.turn_servers" in child.cmdline():
-            times = child.cpu_times()
-            return float(times.user + times.system)
+            spent = [each.cpu_times() for each in (child, *child.children(recursive=True))]
+            return float(sum(times.user + times.system for times in spent))
     return 0.0
 
 
-def _table(summaries: Mapping[int, Mapping[str, Any]], *, hears_out: bool) -> Any:  # a rich Table
+def _table(summaries: Mapping[int, Mapping[str, Any]], n_workers: int, *, hears_out: bool) -> Any:  # a rich Table
     from rich.table import Table
 
     title = f"voice to voice, {'each' if hears_out else 'no'} reply heard out"
+    if n_workers > 1:
+        title += f", {n_workers} workers"
     table = Table(title=title, box=None, pad_edge=False, header_style="dim")
     figures = ("p50 ms", "p95", "p99", "cut off %", "missed", "errors", "ahead %", "hits %", "cores")
     headings = ("players", "turns", *figures)

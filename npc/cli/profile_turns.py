@@ -37,6 +37,9 @@ def turns(
     players: Annotated[
         str, typer.Option(help="So many conversations at once, as set; several numbers, as in 1,2,4,8, make a table.")
     ] = "",
+    workers: Annotated[
+        str | None, typer.Option(help="Processes that serve --players together; 'auto' is one for every four cores.")
+    ] = None,
     hears_out: Annotated[
         bool, typer.Option("--hears-out/--breaks-off", help="Whether --players listen to each reply to its end.")
     ] = True,
@@ -59,11 +62,22 @@ def turns(
             if html is not None:
                 raise ConfigError("--html draws one player's turns; leave it out with --players, or take --json")
             await profile_crowd(
-                counts, turns, recordings, character, seed, config, console, hears_out=hears_out, as_json=as_json
+                counts,
+                turns,
+                recordings,
+                character,
+                seed,
+                config,
+                workers,
+                console,
+                hears_out=hears_out,
+                as_json=as_json,
             )
 
         run(crowd(), console)
         return
+    if workers is not None:
+        raise typer.BadParameter("one player is served by one process; give --players, too", param_hint="--workers")
     run(_profile(turns, recordings, points, character, seed, config, html, console, as_json), console)
 
 

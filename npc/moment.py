@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from npc.actions import Nomination, compile_reply_grammar
 from npc.actions.mentions import names_of
 from npc.actions.nominate import mentioned
-from npc.actions.reference import explained, now_recent
+from npc.actions.reference import Referents, explained, now_recent
 from npc.character import Character
 from npc.feeling import Heart
 from npc.state import Outcome, SessionState
@@ -62,7 +62,8 @@ def take_in(
 
 
 def grammar_of(character: Character, moment: Moment, nomination: Nomination | None) -> Grammar:
-    """What the player plainly asks for must be done, if it can be; anything else may be."""
+    """What the player plainly asks for must be done, if it can be; anything else may be, with what was named."""
+    targets = names_of(moment.scene).meant(moment.text, Referents(moment.scene, moment.recent))
     nominated = nomination is not None and bool(nomination.names)
     hindered = nomination is not None and not nomination.names
     return compile_reply_grammar(
@@ -70,7 +71,7 @@ def grammar_of(character: Character, moment: Moment, nomination: Nomination | No
         moment.scene,
         "required" if nominated else "none" if hindered else "auto",
         nomination.names if nomination is not None and nominated else None,
-        nomination.targets if nomination is not None else None,
+        targets if nomination is None else nomination.targets,
         gauges=moment.gauges,
         expressions=character.expressions,
     )

@@ -9,13 +9,13 @@ from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from npc.actions import Act, Nomination, Nominator, ReplyParser, Say, compile_reply_grammar, render_call
+from npc.actions import Act, Nomination, Nominator, ReplyParser, Say, render_call
 from npc.character import Character, build_prompt
 from npc.config import Knowledge
 from npc.evaluate.cases import Call, Case, Prediction
 from npc.feeling import Heart
 from npc.knowledge import Embedder, KnowledgeIndex, VectorStore, read_passages
-from npc.moment import Moment, take_in
+from npc.moment import Moment, grammar_of, take_in
 from npc.stages import LanguageModel, Retriever
 from npc.state import Exchange, SessionState
 from npc.tts import ClauseSplitter
@@ -79,9 +79,9 @@ class Respondent:
         exchanges = case.exchanges
         before = exchanges[-1].player if exchanges else ""
         passages = await self._retrievers[character.id].retrieve(case.utterance, self._knowledge.n_passages, before)
-        grammar = await self._grammar(case.utterance, character, scene)
-        notes = _moment(character, scene, exchanges, case.utterance).notes
-        messages = build_prompt(character, scene, exchanges, passages, case.utterance, (), notes)
+        moment = _moment(character, scene, exchanges, case.utterance)
+        grammar = await self._grammar(character, moment)
+        messages = build_prompt(character, scene, exchanges, passages, case.utterance, (), moment.notes)
         sampling = replace(character.sampling, temperature=self._temperature, repetition_penalty=self._penalty, seed=0)
         parser = ReplyParser(character.actions, scene, expressions=character.expressions)
         clauses = ClauseSplitter()
@@ -145,20 +145,11 @@ class Respondent:
             return False
         return written.rstrip().endswith((".", "!", "?", "]"))
 
-    async def _grammar(self, utterance: str, character: Character, scene: Scene) -> Grammar:
+    async def _grammar(self, character: Character, moment: Moment) -> Grammar:
         nomination: Nomination | None = None
         if self._nominator is not None:
-            nomination = await self._nominator.nominate(utterance, character.actions, scene)
-        if nomination is None:
-            return compile_reply_grammar(character.actions, scene, expressions=character.expressions)
-        return compile_reply_grammar(
-            character.actions,
-            scene,
-            "required",
-            nomination.names,
-            nomination.targets,
-            expressions=character.expressions,
-        )
+            nomination = await self._nominator.nominate(moment.text, character.actions, moment.scene)
+        return grammar_of(character, moment, nomination)
 
 
 def _moment(character: Character, scene: Scene, exchanges: Sequence[Exchange], utterance: str) -> Moment:

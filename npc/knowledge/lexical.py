@@ -7,15 +7,33 @@ that one threshold fits long and short questions.
 import logging
 import math
 import re
+import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 
-import bm25s  # type: ignore[import-untyped]
 import numpy as np
 import snowballstemmer  # type: ignore[import-untyped]
-from bm25s.stopwords import STOPWORDS_EN_PLUS  # type: ignore[import-untyped]
 from numpy.typing import NDArray
+
+
+@contextmanager
+def _hidden(module: str) -> Iterator[None]:
+    """What is imported meanwhile does not find `module`, unless somebody has imported it before."""
+    if module in sys.modules:
+        yield
+        return
+    sys.modules[module] = None  # type: ignore[assignment]  # importlib's own sign
+    try:
+        yield
+    finally:
+        del sys.modules[module]
+
+
+with _hidden("jax"):  # where it is installed, bm25s would have it take most of a GPU to sort a few scores
+    import bm25s  # type: ignore[import-untyped]
+    from bm25s.stopwords import STOPWORDS_EN_PLUS  # type: ignore[import-untyped]
 
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it asks for DEBUG on import
 

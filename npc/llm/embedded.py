@@ -37,10 +37,12 @@ class EmbeddedLanguageModel:
         tokenizer: ChatTokenizer,
         grammars: GrammarCompiler,
         settings: LanguageModelSettings,
-        recalls: Callable[[int], Recall] | None = None,
+        recalls: Callable[[int], Recall] | None,
+        speculates: bool,
     ) -> None:
         """`recalls` makes what drafts a reply to a prompt of so many tokens; without, it is look-up alone."""
         self._tokenizer, self._grammars, self._settings, self._recalls = tokenizer, grammars, settings, recalls
+        self._speculates = speculates
         self._inbox: queue.SimpleQueue[Sequence | None] = queue.SimpleQueue()
         made: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, args=(make_engine, made), name="language model", daemon=True)
@@ -57,7 +59,7 @@ class EmbeddedLanguageModel:
         """
         start = Start(model_folder, derived, settings, draft_folder)
         grammars = GrammarCompiler(start.tokenizer, start.arch.vocab_size, start.arch.eos_ids)
-        return cls(start.engine, start.tokenizer, grammars, settings, start.recalls())
+        return cls(start.engine, start.tokenizer, grammars, settings, start.recalls(), start.speculates)
 
     async def prefill(self, messages: SequenceOf[ChatMessage]) -> int:
         tokens = self._tokenizer.stable_prompt(messages)
@@ -116,8 +118,8 @@ class EmbeddedLanguageModel:
             emit=_deliver_to(outputs),
             sampler=Sampler(sampling),
             text=ReplyText(self._tokenizer.stream(), sampling.stop),
-            lookup=self._drafts(len(tokens)) if self._settings.speculates else None,
-            payoff=Payoff() if self._settings.speculates and self._settings.draft_model else None,
+            lookup=self._drafts(len(tokens)) if self._speculates else None,
+            payoff=Payoff() if self._speculates and self._settings.draft_model else None,
         )
 
     def _drafts(self, n_prompt: int) -> Drafts:

@@ -36,6 +36,11 @@ class Start:
         self._model_folder, self._draft_folder = model_folder, draft_folder
         self._derived, self._settings = derived, settings
 
+    @property
+    def speculates(self) -> bool:
+        """Not on a GPU: a pass that checks drafts cannot run ahead of the host, which costs more than drafts bring."""
+        return self._settings.speculates and self.device == "cpu"
+
     def engine(self) -> Engine:
         """To be called on the thread that will run its steps. Raises ModelError."""
         settings = self._settings

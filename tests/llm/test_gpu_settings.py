@@ -12,7 +12,7 @@ from npc.llm.architecture import Architecture
 from npc.llm.gpu import memory, start
 from npc.llm.gpu.linear import DeviceLinear
 from npc.llm.gpu.step import on_device
-from npc.llm.start import choose_device
+from npc.llm.start import Start, choose_device
 from npc.profile.random_model import SHAPES, random_tensors
 
 EIGHT_B = Architecture.from_config(SHAPES["8b"])
@@ -85,3 +85,10 @@ def test_the_estimate_of_weights_is_near_what_they_take(format_: str) -> None:
         on_device(each).n_bytes for layer in model.layers for each in (layer.qkv, layer.out, layer.gate_up, layer.down)
     )
     assert memory.weight_bytes(arch, format_) == pytest.approx(taken, rel=0.03)
+
+
+def test_nothing_is_drafted_on_a_device(tiny_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    on = {device: Start(tiny_folder, tmp_path, settings(device=device)).speculates for device in ("cpu", "cuda")}
+    assert on == {"cpu": True, "cuda": False}
+    assert not Start(tiny_folder, tmp_path, settings(device="cpu", speculates=False)).speculates

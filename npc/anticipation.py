@@ -14,7 +14,7 @@ from npc.character import build_prompt, history_messages, stable_messages
 from npc.clock import Clock
 from npc.config import Settings
 from npc.mind import Mind
-from npc.moment import Moment, grammar_of, take_in
+from npc.moment import Moment, grammar_of, names_around, take_in
 from npc.stages import Stages
 from npc.state import SessionState
 from npc.turn import ChatMessage, Grammar, Passage, Samples
@@ -37,6 +37,11 @@ class Anticipation:
         self._found: tuple[tuple[str, str], tuple[Passage, ...]] | None = None
         self._noticed: tuple[tuple[Scene, frozenset[str]], Scene] | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the player may well speak of: the character, and what it perceives."""
+        return names_around(self._mind.character, self._notice())
 
     async def look_up(self, text: str) -> tuple[Passage, ...]:
         """What the character knows of `text`; at once where that was just asked. Raises StageError."""

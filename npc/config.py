@@ -16,7 +16,7 @@ from npc.cores import one_in
 from npc.errors import ConfigError
 from npc.explain import explain
 
-CORES_A_WORKER = 4
+CORES_A_WORKER = 2
 """Where there are to be as many processes as the machine bears."""
 Positive = Annotated[int, Field(gt=0)]
 
@@ -140,7 +140,7 @@ class Server(_Section):
     token: str = ""
     """When set, `session-start` must carry it."""
     workers: Annotated[int, BeforeValidator(lambda given: 0 if given == "auto" else given), Field(ge=0)] = 1
-    """Processes, each with models of its own, behind one address; 0 or "auto" is one for every four cores."""
+    """Processes, each with models of its own, behind one address; 0 or "auto" is one for every two cores."""
     max_sessions: Positive = 64
     """Of all workers together."""
     max_message_bytes: Positive = 262_144

@@ -7,7 +7,7 @@ said, the wait is judged anew.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from npc.asr.streaming import StreamingTranscript
@@ -33,7 +33,9 @@ class Listener:
         opened_ms: float,
         on_heard: Callable[[tuple[DetectorEvent, ...]], None],
         tasks: asyncio.TaskGroup,
+        around: Callable[[], Sequence[str]] = tuple,
     ) -> None:
+        """`around` gives the names that the player may well say now."""
         self.ear = Ear(
             audio,
             stages.voice_activity.open(),
@@ -50,6 +52,7 @@ class Listener:
         self._settings = settings
         self._on_heard = on_heard
         self._tasks = tasks
+        self._around = around
         self._partial_every_s = recognition.partial_every_ms / 1000
         self._words = StreamingTranscript(stages.recogniser)
         self._evidence = Evidence()
@@ -70,7 +73,7 @@ class Listener:
         """An utterance starts at a sample of the microphone; `asked` is what the character said last."""
         self.start_sample = start_sample
         self.ear.keep()
-        self._words = StreamingTranscript(self._recogniser)
+        self._words = StreamingTranscript(self._recogniser, self._around())
         self._evidence = Evidence(asked=asked)
         self._finished = None
         self.stop()

@@ -4,6 +4,7 @@ Nothing is changed by it until the reply is committed (`settle`), so that a
 reply which was begun at a pause leaves no trace in anybody's heart.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -59,6 +60,12 @@ def take_in(
     heart, stirred = state.heart.hears(character.temper, text, voice, now_s)
     notes = (*tell_now(scene), *explained(text, scene, recent), *stirred.notes)
     return Moment(text, scene, heart, notes, recent, state.outcomes)
+
+
+def names_around(character: Character, scene: Scene) -> tuple[str, ...]:
+    """As they are spoken, without articles, each once."""
+    spoken = (character.name, *(entity.spoken_name for entity in scene.entities))
+    return tuple(dict.fromkeys(re.sub(r"^(?:the|an?|some)\s+", "", name, flags=re.IGNORECASE) for name in spoken))
 
 
 def grammar_of(character: Character, moment: Moment, nomination: Nomination | None) -> Grammar:

@@ -95,7 +95,14 @@ class Session:
         self._deeds = Deeds(mind.character.temper, self.state, self._outbox, clock)
         self._reactions = itertools.cycle(mind.character.reactions)
         self._listener = Listener(
-            start.audio, stages, self._turn_taking, settings.recognition, clock.now_ms(), self._on_heard, self._tasks
+            start.audio,
+            stages,
+            self._turn_taking,
+            settings.recognition,
+            clock.now_ms(),
+            self._on_heard,
+            self._tasks,
+            lambda: self._anticipation.names,
         )
         company = Company(
             mind.character,

@@ -46,8 +46,11 @@ class EndOfTurn(Protocol):
 
 
 class Recogniser(Protocol):
-    async def transcribe(self, audio: Samples, *, is_final: bool) -> Transcript:
-        """Words in `audio`, [n] at 16 kHz. Finals go before partials. Silence gives an empty text."""
+    async def transcribe(self, audio: Samples, *, is_final: bool, around: Sequence[str] = ()) -> Transcript:
+        """Words in `audio`, [n] at 16 kHz. Finals go before partials. Silence gives an empty text.
+
+        `around`: names that are likelier here than elsewhere, the likeliest first.
+        """
         ...
 
 

@@ -115,7 +115,7 @@ class ScriptedRecogniser:
         self._delay_ms = delay_ms
         self._fails = fails
 
-    async def transcribe(self, audio: Samples, *, is_final: bool) -> Transcript:
+    async def transcribe(self, audio: Samples, *, is_final: bool, around: Sequence[str] = ()) -> Transcript:
         await asyncio.sleep(self._delay_ms / 1000)
         if is_final:
             self.n_finals += 1

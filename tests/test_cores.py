@@ -98,7 +98,7 @@ def test_what_shares_a_core_lies_together(tmp_path: Path) -> None:
     assert sorted(range(4), key=lambda core: cores._place(core, tmp_path)) == [0, 3, 2, 1]
 
 
-@pytest.mark.parametrize(("given", "n_workers"), [("auto", 4), (0, 4), (1, 1), ("3", 3)])
+@pytest.mark.parametrize(("given", "n_workers"), [("auto", 8), (0, 8), (1, 1), ("3", 3)])
 def test_as_many_workers_as_asked_for_or_as_the_cores_bear(
     monkeypatch: pytest.MonkeyPatch, given: object, n_workers: int
 ) -> None:

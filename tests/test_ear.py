@@ -1,7 +1,7 @@
 """From chunks to events and utterances, and when each sample arrived."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -117,7 +117,7 @@ class Hiss(ScriptedSynthesiser):
 class Understands(ScriptedRecogniser):
     """The same words in anything that is loud."""
 
-    async def transcribe(self, audio: Samples, *, is_final: bool) -> Transcript:
+    async def transcribe(self, audio: Samples, *, is_final: bool, around: Sequence[str] = ()) -> Transcript:
         await asyncio.sleep(0.05)
         text = "Stop that, please." if (np.abs(audio) > 0.1).sum() > 1600 else ""
         return Transcript(text, is_final, len(audio) / 16)

@@ -31,8 +31,9 @@ FRESH_S: Final = 1.5
 class StreamingTranscript:
     """Of one utterance; make a new one for the next. `audio` is the utterance so far, [n] at 16 kHz, and only grows."""
 
-    def __init__(self, recogniser: Recogniser) -> None:
-        self._recogniser = recogniser
+    def __init__(self, recogniser: Recogniser, around: Sequence[str] = ()) -> None:
+        """`around`: as in `Recogniser.transcribe`."""
+        self._recogniser, self._around = recogniser, around
         self._settled: list[Transcript] = []
         self._cut = 0  # the sample at which the tail begins
         self._last: tuple[str, ...] = ()  # the words of the tail, as last heard
@@ -47,7 +48,7 @@ class StreamingTranscript:
         """What was said so far; `stable` tells how much of it stands. May be cancelled at any time."""
         async with self._lock:
             await self._settle(audio)
-            tail = await self._recogniser.transcribe(audio[self._cut :], is_final=False)
+            tail = await self._recogniser.transcribe(audio[self._cut :], is_final=False, around=self._around)
             words = tuple(tail.text.split())
             n_stable = _n_agreeing(words, self._last)
             self._last = words
@@ -60,7 +61,7 @@ class StreamingTranscript:
         Waits for an update that is under way: cancel that one first.
         """
         async with self._lock:
-            tail = await self._recogniser.transcribe(audio[self._cut :], is_final=True)
+            tail = await self._recogniser.transcribe(audio[self._cut :], is_final=True, around=self._around)
         whole = self._joined(tail, audio)
         return replace(whole, stable=whole.text)
 
@@ -69,7 +70,9 @@ class StreamingTranscript:
             start = self._cut + int(SHORTEST_PIECE_S * HEARING_RATE_HZ)
             end = self._cut + int((LONGEST_TAIL_S - FRESH_S) * HEARING_RATE_HZ)
             cut = quietest(audio, start, end)
-            self._settled.append(await self._recogniser.transcribe(audio[self._cut : cut], is_final=True))
+            self._settled.append(
+                await self._recogniser.transcribe(audio[self._cut : cut], is_final=True, around=self._around)
+            )
             self._cut, self._last = cut, ()
 
     def _joined(self, tail: Transcript, audio: Samples) -> Transcript:

@@ -4,10 +4,13 @@ The encoder reads the utterance and a second of padding. Behind its states come
 those of the last seconds of an empty window, made once: by them the decoder
 knows that the speech is over; without them one text in three is said twice. A
 text that cannot be trusted (`trust`) is decoded again with the full window of
-30 s. Partials take two short jobs, so that a final can pass between them, and
-never the full window.
+30 s. The names of what is around stand before it as if they had just been said:
+they are then heard where they are said, and written as the game spells them.
+Partials take two short jobs, so that a final can pass between them, and never
+the full window.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -31,6 +34,10 @@ TAIL_MS = 6000
 QUIETEST_PEAK = 1e-3
 """Audio that never exceeds this (-60 dB) is silence, whatever Whisper makes of it."""
 SHORTEST_MS = 60
+HINT_TOKENS = 100
+"""Of names around. Whisper has room for 223; each costs time in every hearing."""
+MAX_HINTS = 256
+Hint = tuple[int, ...]
 _FRAMES_PER_S = 100  # mel frames
 _STATES_PER_S = 50  # encoder states
 _WINDOW_FRAMES = 30 * _FRAMES_PER_S
@@ -74,6 +81,7 @@ class WhisperRecogniser:
             model.hf_tokenizer, is_multilingual, "transcribe", "en" if language == "auto" else language
         )
         self._suppressed = list(get_suppressed_tokens(self._tokenizer, [-1]))
+        self._hints: dict[tuple[str, ...], Hint] = {}
 
     @classmethod
     def load(cls, folder: Path, settings: Recognition, worker: Worker | None = None) -> "WhisperRecogniser":
@@ -101,29 +109,32 @@ class WhisperRecogniser:
             )
         return cls(model, settings.language, worker or Worker("asr", settings.n_workers))
 
-    async def transcribe(self, audio: Samples, *, is_final: bool) -> Transcript:
+    async def transcribe(self, audio: Samples, *, is_final: bool, around: Sequence[str] = ()) -> Transcript:
         audio_ms = len(audio) * 1e3 / HEARING_RATE_HZ
         if audio_ms < SHORTEST_MS or np.abs(audio).max() < QUIETEST_PEAK:
             return Transcript("", is_final, audio_ms, no_speech_prob=1.0)
-        heard = [
-            await (self._final(piece) if is_final else self._partial(piece)) for piece in pieces(audio) if len(piece)
-        ]
+        hint = self._hint(tuple(around))
+        hear = self._final if is_final else self._partial
+        heard = [await hear(piece, hint) for piece in pieces(audio) if len(piece)]
         return _join(heard, is_final, audio_ms)
 
     def close(self) -> None:
         self._worker.close()
 
-    async def _final(self, audio: Samples) -> Heard:
-        return await self._worker.run(lambda: self._hear(audio), URGENT)
+    async def _final(self, audio: Samples, hint: Hint) -> Heard:
+        return await self._worker.run(lambda: self._hear(audio, hint), URGENT)
 
-    async def _partial(self, audio: Samples) -> Heard:
+    async def _partial(self, audio: Samples, hint: Hint) -> Heard:
         encoded = await self._worker.run(lambda: self._encode(self._features(audio)), NORMAL)
-        decoded = await self._worker.run(lambda: self._decode(encoded, len(audio)), NORMAL)
+        decoded = await self._worker.run(lambda: self._decode(encoded, len(audio), hint), NORMAL)
         return Heard(_silence(decoded) if is_silence(decoded) else self._said_once(decoded))
 
-    def _hear(self, audio: Samples) -> Heard:
+    def _hear(self, audio: Samples, hint: Hint) -> Heard:
         features = self._features(audio)
-        quick = self._decode(self._encode(features), len(audio))
+        encoded = self._encode(features)
+        quick = self._decode(encoded, len(audio), hint)
+        if hint and (not quick.text or is_doubtful(quick)):  # it may be the names that led astray
+            quick = self._decode(encoded, len(audio))
         if is_silence(quick):
             return Heard(_silence(quick))
         if not is_doubtful(quick):
@@ -134,6 +145,22 @@ class WhisperRecogniser:
         if is_stuck(full):
             return Heard(self._said_once(full), "full")
         return Heard(full, "full")
+
+    def _hint(self, around: tuple[str, ...]) -> Hint:
+        """As if somebody had just spoken of `around`."""
+        if around not in self._hints:
+            if len(self._hints) >= MAX_HINTS:
+                self._hints.clear()
+            tokens: list[int] = []
+            for name in around:
+                more = self._tokenizer.encode(f", {name}" if tokens else f" {name}")
+                if len(tokens) + len(more) > HINT_TOKENS:
+                    break
+                tokens += more
+            # The full stop matters: what follows a comma begins in small letters, and often ends in a comma.
+            end = self._tokenizer.encode(".")
+            self._hints[around] = (self._tokenizer.sot_prev, *tokens, *end) if tokens else ()
+        return self._hints[around]
 
     def _features(self, audio: Samples) -> Samples:
         """Log-mel features [n_mels, frames], a frame each 10 ms, of `audio`."""
@@ -151,15 +178,15 @@ class WhisperRecogniser:
         tail = self._tail[:, max(self._tail.shape[1] - room, 0) :]
         return StorageView.from_array(np.concatenate((states, tail), axis=1))
 
-    def _decode(self, encoded: "StorageView", n_samples: int) -> Decoded:
+    def _decode(self, encoded: "StorageView", n_samples: int, hint: Hint = ()) -> Decoded:
         tokenizer = self._tokenizer
-        prompt = [*self._start(encoded), tokenizer.no_timestamps]
+        prompt = [*hint, *self._start(encoded), tokenizer.no_timestamps]
         limit = token_limit(n_samples / HEARING_RATE_HZ)
         result = self._model.model.generate(
             encoded,
             [prompt],
             beam_size=1,
-            max_length=2 * limit,  # CTranslate2 takes half of it for the new tokens
+            max_length=2 * (limit + len(hint)),  # CTranslate2 takes half of it for hint and new tokens
             suppress_tokens=self._suppressed,
             return_scores=True,
             return_no_speech_prob=True,

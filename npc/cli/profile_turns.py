@@ -38,7 +38,7 @@ def turns(
         str, typer.Option(help="So many conversations at once, as set; several numbers, as in 1,2,4,8, make a table.")
     ] = "",
     workers: Annotated[
-        str | None, typer.Option(help="Processes that serve --players together; 'auto' is one for every four cores.")
+        str | None, typer.Option(help="Processes that serve --players together; 'auto' is one for every two cores.")
     ] = None,
     hears_out: Annotated[
         bool, typer.Option("--hears-out/--breaks-off", help="Whether --players listen to each reply to its end.")

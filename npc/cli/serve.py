@@ -30,7 +30,7 @@ def serve(
     token: Annotated[str | None, typer.Option(help="Clients must send this in session-start.")] = None,
     threads: Annotated[int | None, typer.Option(help="CPU threads of the language model and of recognition.")] = None,
     workers: Annotated[
-        str | None, typer.Option(help="Processes that serve together; 'auto' is one for every four cores.")
+        str | None, typer.Option(help="Processes that serve together; 'auto' is one for every two cores.")
     ] = None,
     metrics_port: Annotated[int | None, typer.Option(help="Serve Prometheus metrics on this port.")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings file, instead of ./npc.toml.")] = None,

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from npc.cli.evaluate import HeldOut, Set, held_out
+from npc.cli.evaluate import HeldOut, Set, material
 
 if TYPE_CHECKING:
     from npc.llm.tokenizer import ChatTokenizer
@@ -145,17 +145,17 @@ def heard(
         Path, typer.Option(help="The file of cases to write; a person then takes out what nobody could tell.")
     ],
     cases: Annotated[Path | None, typer.Option(help="A file of cases, or a folder. Default: those held out.")] = None,
+    characters: Annotated[Path | None, typer.Option(help="The folder of the characters that they ask.")] = None,
     which: Set = HeldOut.KNOWN,
     seed: int = 5,
 ) -> None:
     """Speak the clean requests of an evaluation to the recogniser: its cases of kind "heard"."""
     from npc.errors import NpcError
-    from npc.evaluate.cases import case_files, read_cases, write_lines
+    from npc.evaluate.cases import write_lines
     from npc.train.listen import heard_cases
 
     try:
-        known = [case for file in case_files(cases or held_out(which) / "cases") for case in read_cases(file)]
-        write_lines(out, heard_cases(known, seed))
+        write_lines(out, heard_cases(*material(cases, characters, which), seed))
     except NpcError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error

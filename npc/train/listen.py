@@ -5,10 +5,11 @@ all its voices, and flite and espeak-ng where they are installed.
 """
 
 import asyncio
+import itertools
 import re
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import aclosing
 from random import Random
 
@@ -16,9 +17,11 @@ import numpy as np
 
 from npc.asr.whisper import WhisperRecogniser
 from npc.audio.resample import resample
+from npc.character import Character
 from npc.config import Recognition, Speaking
 from npc.evaluate.cases import REQUEST_KINDS, Case
 from npc.models import ModelStore
+from npc.moment import names_around
 from npc.train.corpus import load_corpus
 from npc.train.generate import examples
 from npc.tts.hibari import HibariSynthesiser
@@ -58,18 +61,24 @@ def pairs_heard(n: int, seed: int) -> Iterator[tuple[str, str]]:
     yield from hear(spoken_utterances(n, seed), seed)
 
 
-def heard_cases(cases: Sequence[Case], seed: int = 5) -> Iterator[Case]:
-    """Clean requests of an evaluation as the recogniser hears them in the engine's own voices, mistakes or none."""
+def heard_cases(cases: Sequence[Case], cast: Mapping[str, Character], seed: int = 5) -> Iterator[Case]:
+    """Clean requests of an evaluation as a session hears them in the engine's own voices, mistakes or none."""
     clean = [case for case in cases if case.kind in REQUEST_KINDS]
-    pairs = hear([case.utterance for case in clean], seed, NOISE_DB[:-1], other_share=0)
+    names = [names_around(cast[case.character], case.scene or cast[case.character].scene) for case in clean]
+    pairs = hear([case.utterance for case in clean], seed, NOISE_DB[:-1], other_share=0, around=names)
     for case, (_, heard) in zip(clean, pairs, strict=True):
         if heard:
             yield case.model_copy(update={"id": f"{case.id}-heard", "kind": "heard", "utterance": heard})
 
 
 def hear(
-    texts: list[str], seed: int, noise_db: tuple[float, ...] = NOISE_DB, other_share: float = OTHER_SHARE
+    texts: list[str],
+    seed: int,
+    noise_db: tuple[float, ...] = NOISE_DB,
+    other_share: float = OTHER_SHARE,
+    around: Sequence[Sequence[str]] = (),
 ) -> Iterator[tuple[str, str]]:
+    """(spoken, heard); `around` has for each text what the recogniser is told of."""
     store = ModelStore()
     settings = Recognition()
     recogniser = WhisperRecogniser.load(store.ensure(settings.model), settings)
@@ -78,7 +87,7 @@ def hear(
     voices = sorted(synthesiser.voices)
     others = [name for name in ("flite", "espeak-ng") if shutil.which(name)]
     with asyncio.Runner() as runner:
-        for text in texts:
+        for text, names in itertools.zip_longest(texts, around, fillvalue=()):
             speed = random.uniform(0.9, 1.25)
             if others and random.random() < other_share:
                 audio = _spoken_by(random.choice(others), text, speed, random)
@@ -87,7 +96,7 @@ def hear(
             if random.random() < TELEPHONE_SHARE:
                 audio = _by_telephone(audio)
             audio = _degraded(audio, random.choice(noise_db), noise, is_pink=random.random() < 0.4)
-            heard = runner.run(recogniser.transcribe(audio, is_final=True))
+            heard = runner.run(recogniser.transcribe(audio, is_final=True, around=names))
             yield text, heard.text
 
 

@@ -1,6 +1,7 @@
 """`npc eval hearing` counts words, times and windows; what the recogniser heard comes from a script."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ class Parrot:
     def __init__(self, texts: dict[int, str]) -> None:
         self._texts = texts
 
-    async def transcribe(self, audio: Samples, *, is_final: bool) -> Transcript:
+    async def transcribe(self, audio: Samples, *, is_final: bool, around: Sequence[str] = ()) -> Transcript:
         text, audio_ms = self._texts[len(audio)], len(audio) / 16
         return Transcript(text, is_final, audio_ms, window="full" if len(audio) > 48_000 else "utterance")
 

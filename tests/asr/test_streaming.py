@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import jiwer
@@ -27,7 +28,7 @@ class Counting:
         self.n_samples = 0
         self.asked: list[tuple[int, bool]] = []
 
-    async def transcribe(self, audio: Samples, *, is_final: bool) -> Transcript:
+    async def transcribe(self, audio: Samples, *, is_final: bool, around: Sequence[str] = ()) -> Transcript:
         await asyncio.sleep(0)
         self.n_samples += len(audio)
         self.asked.append((len(audio), is_final))
@@ -61,7 +62,7 @@ async def test_case_and_punctuation_do_not_unsettle_a_word() -> None:
     class Scripted:
         texts = iter(["Well, I", "well I came", "Well I came. From"])
 
-        async def transcribe(self, audio: Samples, *, is_final: bool) -> Transcript:
+        async def transcribe(self, audio: Samples, *, is_final: bool, around: Sequence[str] = ()) -> Transcript:
             return Transcript(next(self.texts), is_final, 1000)
 
     streaming = StreamingTranscript(Scripted())

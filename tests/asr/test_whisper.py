@@ -2,7 +2,7 @@
 
 import asyncio
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import jiwer
@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 
 from npc.asr.material import Clip, by_telephone, recorded, synthesised, with_noise
-from npc.asr.whisper import WhisperRecogniser
+from npc.asr.whisper import HINT_TOKENS, WhisperRecogniser
 from npc.audio import StreamResampler, resample
 from npc.audio.files import read_audio
 from npc.config import Recognition
 from npc.errors import ConfigError, ModelError
 from npc.frames import from_pcm, to_pcm
 from npc.models import ModelStore
+from npc.train.listen import hear
 from npc.turn import Samples, Transcript
 from npc.worker import Worker
 
 pytestmark = pytest.mark.real
 SPEECH = Path(__file__).parents[3] / "shared" / "speech"
+NAMES = ("Scaramotto", "waterskin", "Old Vizier", "seam twelve", "crab drone", "felling axe", "Drowned Goose")
 JFK = "and so my fellow americans ask not what your country can do for you ask what you can do for your country"
 
 
@@ -109,7 +111,8 @@ async def test_partials_grow_towards_the_whole(recogniser: WhisperRecogniser) ->
         assert jiwer.wer(JFK.split()[:n], plain(partial.text).split()[:n]) < 0.3
 
 
-async def test_nobody_speaking_gives_no_text(recogniser: WhisperRecogniser) -> None:
+@pytest.mark.parametrize("around", [(), NAMES])
+async def test_nobody_speaking_gives_no_text(recogniser: WhisperRecogniser, around: Sequence[str]) -> None:
     rng = np.random.default_rng(0)
     t = np.arange(48_000) / 16_000
     heard = {
@@ -124,8 +127,35 @@ async def test_nobody_speaking_gives_no_text(recogniser: WhisperRecogniser) -> N
     }
     for what, audio in heard.items():
         for is_final in (True, False):
-            transcript = await recogniser.transcribe(audio.astype(np.float32), is_final=is_final)
+            transcript = await recogniser.transcribe(audio.astype(np.float32), is_final=is_final, around=around)
             assert transcript.text == "", what
+
+
+def test_names_that_are_around_are_heard_where_they_are_said(models: ModelStore) -> None:
+    said = [
+        "Have Scaramotto take a bow.",
+        "Then give the waterskin to Old Vizier.",
+        "Patch seam twelve, and send the crab drone there.",
+        "Is the felling axe by the Drowned Goose?",
+    ]
+
+    def n_heard(around: Sequence[str]) -> int:
+        heard = [text for _, text in hear(said, 3, (12.0,), other_share=0, around=[around] * len(said))]
+        return sum(name in text for name in NAMES for text in heard)
+
+    assert n_heard(NAMES) > n_heard(())
+
+
+async def test_names_that_nobody_says_do_no_harm(recogniser: WhisperRecogniser) -> None:
+    heard = await recogniser.transcribe(recording("jfk.flac"), is_final=True, around=NAMES)
+    assert plain(heard.text) == JFK
+
+
+async def test_as_many_names_are_told_of_as_there_is_room_for(recogniser: WhisperRecogniser) -> None:
+    audio = recording("jfk.flac")
+    many = [*NAMES, *(f"thing number {n}" for n in range(500))]
+    assert plain((await recogniser.transcribe(audio, is_final=True, around=many)).text) == JFK
+    assert len(recogniser._hint(tuple(many))) <= HINT_TOKENS + 2
 
 
 async def test_more_than_a_window_is_heard_piece_by_piece_and_what_was_said_twice_stays_so(

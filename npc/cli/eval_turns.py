@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from npc.turntaking.rehearsal import Heard
 
 EAGERNESS = (0.0, 0.25, 0.4, 0.5, 0.6, 0.75, 1.0)
+HEARD_BY = "smith"
+"""Who listens: the names around are known to recognition."""
 FIXED_MS = (100, 200, 300, 400, 600, 800, 1000)
 
 
@@ -86,8 +88,10 @@ async def _hear(
     from rich.progress import track
 
     from npc.asr.whisper import WhisperRecogniser
+    from npc.character.load import load_character, shipped_characters
     from npc.config import Recognition, Speaking, TurnTaking
     from npc.models import ModelStore
+    from npc.moment import names_around
     from npc.tts.hibari import HibariSynthesiser
     from npc.turntaking.material import scripts, with_hibari, with_people, with_programs
     from npc.turntaking.rehearsal import listen
@@ -102,9 +106,11 @@ async def _hear(
     spoken = [turn async for turn in with_hibari(chosen, HibariSynthesiser.load(Speaking()), seed)]
     spoken += with_programs(chosen, seed=seed)
     spoken += with_people(recordings, seed) if recordings is not None else ()
+    character = load_character(shipped_characters() / HEARD_BY)
+    around = names_around(character, character.scene)
     console = Console(stderr=True)
     return [
-        await listen(turn, vad, recogniser, smart_turn, TurnTaking())
+        await listen(turn, vad, recogniser, smart_turn, TurnTaking(), around)
         for turn in track(spoken, "Listening", console=console, transient=True)
     ]
 

@@ -69,8 +69,14 @@ class Score:
 
 
 async def listen(
-    turn: SpokenTurn, vad: VoiceActivity, recogniser: Recogniser, smart_turn: EndOfTurn | None, settings: TurnTaking
+    turn: SpokenTurn,
+    vad: VoiceActivity,
+    recogniser: Recogniser,
+    smart_turn: EndOfTurn | None,
+    settings: TurnTaking,
+    around: Sequence[str] = (),
 ) -> Heard:
+    """`around`: as in `Recogniser.transcribe`."""
     stream = vad.open()
     detector = TurnDetector(settings, lambda lull: _FOREVER_MS)
     probabilities: list[float] = []
@@ -81,7 +87,7 @@ async def listen(
             if isinstance(event, Paused):
                 said = turn.audio[: event.at_sample]
                 evidence[event.speech_end_sample] = Evidence(
-                    transcript=(await recogniser.transcribe(said, is_final=True)).text,
+                    transcript=(await recogniser.transcribe(said, is_final=True, around=around)).text,
                     smart_turn=None if smart_turn is None else await smart_turn.probability(said),
                     asked=turn.script.asked,
                 )

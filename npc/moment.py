@@ -14,7 +14,7 @@ from npc.actions.nominate import mentioned
 from npc.actions.reference import Referents, explained, now_recent
 from npc.character import Character
 from npc.feeling import Heart
-from npc.state import Outcome, SessionState
+from npc.state import Exchange, Outcome, SessionState
 from npc.turn import Grammar, Samples
 from npc.world import Scene, tell_now
 
@@ -60,6 +60,13 @@ def take_in(
     heart, stirred = state.heart.hears(character.temper, text, voice, now_s)
     notes = (*tell_now(scene), *explained(text, scene, recent), *stirred.notes)
     return Moment(text, scene, heart, notes, recent, state.outcomes)
+
+
+def remember(state: SessionState, exchange: Exchange) -> None:
+    """What was said stays, for the prompt and as what "it" may mean: what the player spoke of, then the character."""
+    state.remember(exchange)
+    told = reversed(mentioned(exchange.npc, state.scene))  # of what the character tells, its subject comes first
+    state.recent = now_recent(state.recent, (*told, *mentioned(exchange.player, state.scene)))
 
 
 def names_around(character: Character, scene: Scene) -> tuple[str, ...]:

@@ -12,6 +12,7 @@ from typing import Literal
 from npc.errors import NpcError
 from npc.events import ErrorEvent, ReplyEnded, ReplyHushed, ReplyResumed, SpeechStopped, TurnMetrics
 from npc.frames import AudioFrame
+from npc.moment import remember
 from npc.performance import Performance
 from npc.profile import Trace
 from npc.reply import Company, Heard, Reply
@@ -205,7 +206,7 @@ class Speaker:
         )
         if not is_continued:
             if text:
-                self._state.remember(Exchange(player=reply.player_text, npc=text))
+                remember(self._state, Exchange(player=reply.player_text, npc=text))
             self._on_over()
 
     def _stop_following(self) -> None:

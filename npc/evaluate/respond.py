@@ -15,7 +15,7 @@ from npc.config import Knowledge
 from npc.evaluate.cases import Call, Case, Prediction
 from npc.feeling import Heart
 from npc.knowledge import Embedder, KnowledgeIndex, VectorStore, read_passages
-from npc.moment import Moment, grammar_of, take_in
+from npc.moment import Moment, grammar_of, remember, take_in
 from npc.stages import LanguageModel, Retriever
 from npc.state import Exchange, SessionState
 from npc.tts import ClauseSplitter
@@ -157,4 +157,5 @@ def _moment(character: Character, scene: Scene, exchanges: Sequence[Exchange], u
     state = SessionState(scene, Heart.at_first(character.temper))
     for exchange in exchanges:
         take_in(character, state, scene, exchange.player, None, 0.0).settle(state)
+        remember(state, exchange)
     return take_in(character, state, scene, utterance, None, 0.0)

@@ -23,6 +23,8 @@ DATA = Path(__file__).parent / "data"
 
 Lines = Annotated[list[str], Field(min_length=1)]
 Era = Literal["old", "modern", "future"]
+Talk = Annotated[list[str], Field(min_length=3, max_length=7)]
+"""The player's lines and the character's by turns; the player's last."""
 Idle = Literal["negated", "past", "reported", "hypothetical", "how"]
 
 
@@ -68,6 +70,7 @@ class ActionForm(_Form):
     say: list[str] = Field(default=[], description="what is said with it, in any manner")
     says: list[str] = Field(default=[], description="all that a player says who asks for it")
     idle: list[dict[Idle, str]] = Field(default=[], description="what is said of it by a player who wants nothing done")
+    talks: list[Talk] = Field(default=[], description="talks at whose end it is asked for, by what was said before")
     texts: list[str] = Field(default=[], description="what may stand in a text parameter")
 
 
@@ -124,6 +127,9 @@ class PhrasingsForm(_Form):
     goal: Lines = Field(description="asks what it wants")
     limit: Lines = Field(description="asks for what it never does, around {limit}")
     again: Lines = Field(description="asks for the same once more")
+    offer: Lines = Field(description="the character offers to {do}")
+    accept: Lines = Field(description="takes up what was offered")
+    decline: Lines = Field(description="does not want what was offered")
     same: Lines = Field(description="asks for the same with another {thing}")
     instead: Lines = Field(description="corrects what was asked to {thing}")
     other: Lines = Field(description="asks for the other one of two")
@@ -154,6 +160,7 @@ class MoreForm(_Form):
     says: list[str] = []
     hint: list[str] = []
     idle: list[dict[Idle, str]] = []
+    talks: list[Talk] = []
 
 
 class RequestsForm(RootModel[dict[str, MoreForm]]):
@@ -202,6 +209,7 @@ class Corpus:
             "characters": sum(len(world.form.cast) for world in self.worlds),
             "actions": len({deed.spec.name for deed in deeds}),
             "requests": sum(len(deed.form.ask) + len(deed.form.says) + len(deed.form.hint) + 1 for deed in deeds),
+            "talks": sum(len(deed.form.talks) for deed in deeds),
             "mentions of actions": sum(len(deed.form.idle) for deed in deeds),
             "facts": len(facts),
             "questions": sum(len(fact.ask) + len(fact.silent) for fact in facts),
@@ -328,12 +336,16 @@ def _check_slots(sheet: Sheet, path: tuple[str, ...], spec: ActionSpec, said: Ac
         asked.append(said.do)
         others.append(said.did)
     names = {parameter.name for parameter in spec.parameters}
-    for text in (*asked, *others):
+    talks = [" / ".join(talk) for talk in said.talks]
+    for talk in said.talks:
+        if len(talk) % 2 == 0:
+            sheet.blame(path, f"'{talk[-1]}' is the character's line; a talk ends with the player's", is_key=True)
+    for text in (*asked, *others, *talks):
         for slot in slots(text):
             if slot not in names:
                 sheet.blame(path, f"'{text}': {{{slot}}} is no parameter of {spec.name}", is_key=True)
     # Who is not named is the player.
     needs = {p.name for p in spec.parameters if not p.is_optional and p.kind != "character"}
-    for text in asked:
+    for text in (*asked, *talks):
         if open_ := needs - set(slots(text)):
             sheet.blame(path, f"'{text}' leaves {', '.join(sorted(open_))} open", is_key=True)

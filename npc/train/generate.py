@@ -94,7 +94,7 @@ def _example(
             learnt.append(is_plain)
     for exchange in draft.history:
         history.append(replace(exchange, player=_as_heard(exchange.player, random, mishearing)))
-        learnt.append(True)
+        learnt.append(draft.history_is_taught)
     utterance = _as_heard(draft.utterance, random, mishearing) if draft.is_heard else draft.utterance
     knows = draft.knows
     if not knows and random.random() < BESIDE.get(kind, 0.0):
@@ -122,7 +122,8 @@ def _talk(writer: Writer, mishearing: Mishearing | None) -> Iterator[tuple[Excha
         return
     for exchange in (*draft.history, Exchange(draft.utterance, draft.reply)):
         heard = _as_heard(exchange.player, writer.random, mishearing) if draft.is_heard else exchange.player
-        yield Exchange(heard, exchange.npc), draft.is_plain or exchange.npc is not draft.reply
+        is_last = exchange.npc is draft.reply
+        yield Exchange(heard, exchange.npc), draft.is_plain if is_last else draft.history_is_taught
 
 
 def _legal(kind: str, writer: Writer) -> Draft | None:

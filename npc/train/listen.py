@@ -5,7 +5,6 @@ all its voices, and flite and espeak-ng where they are installed.
 """
 
 import asyncio
-import itertools
 import re
 import shutil
 import subprocess
@@ -87,7 +86,7 @@ def hear(
     voices = sorted(synthesiser.voices)
     others = [name for name in ("flite", "espeak-ng") if shutil.which(name)]
     with asyncio.Runner() as runner:
-        for text, names in itertools.zip_longest(texts, around, fillvalue=()):
+        for text, names in zip(texts, around or [()] * len(texts), strict=True):
             speed = random.uniform(0.9, 1.25)
             if others and random.random() < other_share:
                 audio = _spoken_by(random.choice(others), text, speed, random)

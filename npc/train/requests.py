@@ -4,8 +4,10 @@ import re
 from dataclasses import replace
 
 from npc.actions import PLAYER, Parameter
-from npc.state import Exchange, Outcome
-from npc.train.notation import definite, fill, slots
+from npc.feeling import Heart
+from npc.moment import remember
+from npc.state import Exchange, Outcome, SessionState
+from npc.train.notation import as_npc, definite, fill, slots
 from npc.train.stage import Request, make_request, spoken
 from npc.train.writer import Draft, Writer, described, is_verb_phrase, sentence
 from npc.world import Entity
@@ -108,6 +110,48 @@ def reference(writer: Writer) -> Draft | None:
     said = fill(writer.random.choice(_SPOKEN_OF), {"thing": spoken(entity)})
     before = Exchange(said, writer.lead(0.3, described(entity)))
     return Draft(_pointed(writer, request, authored), writer.act(request), (), (before,), recent=(entity.id,))
+
+
+def talked(writer: Writer) -> Draft | None:
+    """The end of a talk that somebody wrote for just this action: what is wanted was said before."""
+    stage, random = writer.stage, writer.random
+    fitting = [pair for pair in stage.deeds if pair[0].form.talks]
+    request = stage.request(random, fitting) if fitting else None
+    if request is None:
+        return None
+    named = set(request.named)
+    talks = [
+        talk
+        for talk in request.deed.form.talks
+        if named <= set(slots(whole := " ".join(talk))) and request.suits(whole)
+    ]
+    if not talks:
+        return None
+    *before, asked = (request.phrase(line) for line in random.choice(talks))
+    history = tuple(Exchange(*pair) for pair in zip(before[::2], before[1::2], strict=True))
+    state = SessionState(stage.scene, Heart.at_first(stage.character.temper))
+    for exchange in history:
+        remember(state, exchange)
+    return Draft(asked, writer.act(request), (), history, history_is_taught=False, recent=state.recent)
+
+
+def offered(writer: Writer) -> Draft | None:
+    """The character offers what was spoken of, and the player takes it up or does not."""
+    stage, random = writer.stage, writer.random
+    request = stage.request(random)
+    if request is None:
+        return None
+    kind = random.choice(("past", "hypothetical", "how"))
+    spoken_of = [text for one in request.deed.form.idle for each, text in one.items() if each == kind]
+    spoken_of = [text for text in spoken_of if request.suits(text)]
+    if not spoken_of:
+        return None
+    do = as_npc(request.phrase(request.deed.form.do))
+    offer = fill(random.choice(writer.phrasings.offer), {"do": do})
+    before = Exchange(request.phrase(random.choice(spoken_of)), f"{writer.line(kind)} {offer}")
+    if random.random() < 0.35:
+        return Draft(random.choice(writer.phrasings.decline), writer.line("negated"), (), (before,))
+    return Draft(random.choice(writer.phrasings.accept), writer.act(request), (), (before,))
 
 
 def then(writer: Writer) -> Draft | None:

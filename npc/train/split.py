@@ -71,6 +71,7 @@ def _said(corpus: Corpus) -> Iterator[str]:
         for deed in world.deeds:
             yield from (deed.form.do, *deed.form.ask, *deed.form.says, *deed.form.hint)
             yield from (text for one in deed.form.idle for text in one.values())
+            yield from (text for talk in deed.form.talks for text in talk[::2])
         for fact in world.form.facts:
             yield from (*fact.ask, *fact.silent)
         for form in world.form.cast:

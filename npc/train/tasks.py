@@ -17,6 +17,8 @@ KINDS: Mapping[str, tuple[Callable[[Writer], Draft | None], float, float]] = {
     "direct": (requests.direct, 11, 27),
     "indirect": (requests.indirect, 6, 14),
     "reference": (requests.reference, 2.5, 7),
+    "talked": (requests.talked, 4, 4),
+    "offered": (requests.offered, 1.2, 1.5),
     "then": (requests.then, 1.5, 4),
     "again": (requests.again, 0.4, 1),
     "another": (requests.another, 1.5, 4),
@@ -51,7 +53,9 @@ EARLIER: Mapping[str, float] = {kind: earlier for kind, (_, _, earlier) in KINDS
 
 
 BESIDE: Mapping[str, float] = {
-    **dict.fromkeys(("direct", "indirect", "reference", "then", "again", "another", "deictic", "outcome"), 0.45),
+    **dict.fromkeys(
+        ("direct", "indirect", "reference", "talked", "offered", "then", "again", "another", "deictic", "outcome"), 0.45
+    ),
     **dict.fromkeys(("negated", "past", "reported", "hypothetical", "how", "thanked", "absent", "cannot"), 0.4),
     **dict.fromkeys(("two", "hindered", "mention", "told", "chat"), 0.4),
     **dict.fromkeys(("persona", "limit", "small_talk", "outside", "injection"), 0.12),

@@ -36,6 +36,8 @@ class Draft:
     outcomes: tuple[Outcome, ...] = ()
     notes: tuple[str, ...] = ()
     """Further sentences of the moment."""
+    history_is_taught: bool = True
+    """Whether the replies before it are in the character's manner."""
     recent: tuple[str, ...] = ()
     """Ids that were spoken of, latest first: the prompt says what "it" means by them."""
     is_heard: bool = True

@@ -2,6 +2,7 @@
 
 worker ── Ready | Failed ──→ supervisor
        ←─ who has this talk? ─→          either asks, the other answers
+       ←─── are you there? ────
 """
 
 import asyncio
@@ -42,7 +43,8 @@ class Failed:
 @dataclass(frozen=True, slots=True)
 class _Question:
     number: int
-    start: SessionStart
+    start: SessionStart | None
+    """None asks for nothing but an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +95,24 @@ class Channel:
 
     async def ask(self, start: SessionStart) -> bytes | None:
         """What the other end finds; None where it has nothing, or does not answer in time."""
-        if self._writer.is_closing():
-            return None
+        asked = await self._ask(start, PATIENCE_S)
+        return asked.result() if asked.done() and not asked.cancelled() else None
+
+    async def is_answered(self, patience_s: float) -> bool:
+        """Whether the other end's event loop runs, or has gone: False where it is there and silent for so long."""
+        return (await self._ask(None, patience_s)).done()
+
+    async def _ask(self, start: SessionStart | None, patience_s: float) -> asyncio.Future[bytes | None]:
+        """Done when it was answered, cancelled when the other end has gone."""
         number = next(self._numbers)
         asked = self._asked[number] = asyncio.get_running_loop().create_future()
         try:
-            self.tell(_Question(number, start))
-            await asyncio.wait({asked}, timeout=PATIENCE_S)
-            return asked.result() if asked.done() and not asked.cancelled() else None
+            if self._writer.is_closing():
+                asked.cancel()
+            else:
+                self.tell(_Question(number, start))
+                await asyncio.wait({asked}, timeout=patience_s)
+            return asked
         finally:
             del self._asked[number]
 
@@ -114,7 +126,7 @@ class Channel:
         self._writer.close()
 
     async def _answer(self, question: _Question, find: Finding) -> None:
-        self.tell(_Answer(question.number, await find(question.start)))
+        self.tell(_Answer(question.number, None if question.start is None else await find(question.start)))
 
     async def _receive(self) -> News | _Question | _Answer | None:
         try:

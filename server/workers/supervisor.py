@@ -41,6 +41,10 @@ log = logging.getLogger(__name__)
 BACKLOG = 100
 ACCEPT_AGAIN_S = 0.1
 """After no connection could be accepted, as when the process has no descriptors left."""
+LOOK_S = 5.0
+"""How often each worker is asked whether it is there."""
+HUNG_S = 20.0
+"""After so long without an answer a worker is killed: nobody has heard anything from it by then."""
 END_S = 15.0
 """How long a worker may take to end, before it is killed."""
 
@@ -189,7 +193,9 @@ class Supervisor:
                 return
             if self._ending.is_set():  # it was told to all that were there
                 worker.process.terminate()
+            watching = asyncio.create_task(self._watch(number, worker))
             await worker.channel.run(partial(self._find, number), partial(self._notice, number, worker))
+            watching.cancel()
             how = await self._bury(number, worker)
             if self._ending.is_set():
                 return
@@ -225,6 +231,15 @@ class Supervisor:
                     self._are_ready.set()
             case Failed(error=error):
                 worker.error = error
+
+    async def _watch(self, number: int, worker: _Worker) -> None:
+        """See to it that one whose event loop stands still ends, and so is started again."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if worker.is_ready and not await worker.channel.is_answered(HUNG_S):
+                log.error("worker %d has not answered for %g s and is killed", number + 1, HUNG_S)
+                worker.process.kill()
+                return
 
     async def _bury(self, number: int, worker: _Worker) -> str:
         """Once it has hung up: see to it that it ends, and that nobody counts on it. How it ended, in words."""

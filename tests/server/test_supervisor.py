@@ -8,11 +8,11 @@ from pathlib import Path
 
 import psutil
 import pytest
-from short_lived_workers import be_ready_once, crash, load_for_ever
+from short_lived_workers import be_ready_once, crash, load_for_ever, stand_still_once
 
 from npc.config import Server
 from npc.errors import ConfigError, ModelError, NpcError
-from npc.server.workers import Supervisor
+from npc.server.workers import Supervisor, supervisor
 
 PATIENCE_S = 60
 
@@ -33,6 +33,18 @@ async def test_the_last_worker_that_cannot_be_started_again_ends_it_with_its_err
     async with Supervisor(partial(be_ready_once, tmp_path / "mark"), Server(port=0), 1) as server:
         with pytest.raises(ModelError, match="the weights are gone"):
             await server.until(asyncio.Event().wait())
+
+
+async def test_a_worker_that_stands_still_is_killed_and_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(supervisor, "LOOK_S", 0.05)
+    monkeypatch.setattr(supervisor, "HUNG_S", 0.2)
+    async with Supervisor(partial(stand_still_once, tmp_path / "mark"), Server(port=0), 1) as server:
+        with pytest.raises(ModelError, match="the weights are gone"):
+            await server.until(asyncio.Event().wait())
+    assert "worker 1 has not answered for 0.2 s and is killed" in caplog.text
+    assert "worker 1 was ended by SIGKILL" in caplog.text
 
 
 def two_more_than(before: set[psutil.Process]) -> set[psutil.Process]:

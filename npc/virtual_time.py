@@ -5,6 +5,7 @@ When everybody waits for ever, it fails instead of hanging. Threads do not belon
 
 import asyncio
 import functools
+import inspect
 import selectors
 from collections.abc import Callable, Coroutine
 from typing import Any, ParamSpec, TypeVar
@@ -49,5 +50,6 @@ def virtual_time(test: Callable[P, Coroutine[Any, Any, E]]) -> Callable[P, E]:
         with asyncio.Runner(loop_factory=make_loop) as runner:
             return runner.run(test(*args, **kwargs))
 
+    run.__signature__ = inspect.signature(test)  # type: ignore[attr-defined]  # for parameters and fixtures
     del run.__wrapped__  # else pytest takes it for a coroutine
     return run

@@ -512,6 +512,27 @@ async def test_where_the_player_stands_and_points_is_told_in_the_last_message() 
 
 
 @virtual_time
+@pytest.mark.parametrize(
+    ("asked", "replied", "meant"),
+    [
+        ("What is that noise?", "The sword hums, beside the well.", "sword"),
+        ("What is that noise?", "Nothing.", None),
+        ("Whose sword is that?", "It fell down from the well.", "sword"),
+    ],
+)
+async def test_it_may_be_what_the_character_spoke_of(asked: str, replied: str, meant: str | None) -> None:
+    llm = ScriptedLanguageModel([replied, "Aye."])
+    engine = scripted_engine(ScriptedSpeech(), llm=llm, characters=[mira(action("give"))])
+    async with Conversation(engine, "mira") as talk:
+        for n, said in enumerate((asked, "Give it to me."), start=1):
+            talk.tell(PlayerText(text=said))
+            await talk.until(ReplyEnded, n)
+    last = llm.prompts[1][-1].content
+    assert ("the player means" in last) == (meant is not None)
+    assert meant is None or f'By "it" the player means {meant}.' in last
+
+
+@virtual_time
 async def test_a_delta_that_cannot_be_is_refused_and_changes_nothing() -> None:
     engine = scripted_engine(ScriptedSpeech(), characters=[mira()])
     async with Conversation(engine, "mira") as talk:

@@ -19,9 +19,10 @@ from npc.character import Character, Example, build_prompt
 from npc.feeling.mood import Feeling
 from npc.feeling.mood import told as tell_feeling
 from npc.state import Exchange
-from npc.train.corpus import CastForm, Corpus, World
+from npc.train.casting import set_stage
+from npc.train.corpus import Corpus, World
+from npc.train.forms import CastForm
 from npc.train.mishear import Mishearing
-from npc.train.stage import set_stage
 from npc.train.tasks import BESIDE, EARLIER, KINDS, SHARES, Draft, Writer, write
 from npc.turn import ChatMessage, Passage
 from npc.world import Scene, tell_now

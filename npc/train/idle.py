@@ -3,8 +3,9 @@
 import re
 from dataclasses import replace
 
+from npc.train.casting import LABELS, MODIFIERS
 from npc.train.notation import definite, fill, gerund
-from npc.train.stage import LABELS, MODIFIERS, make_request
+from npc.train.stage import make_request
 from npc.train.writer import WHOLE, Draft, Writer, content, sentence, shares_word
 
 

@@ -10,19 +10,19 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from npc.train import idle, requests, talk
+from npc.train import idle, pointing, requests, talk
 from npc.train.writer import Draft, Writer
 
 KINDS: Mapping[str, tuple[Callable[[Writer], Draft | None], float, float]] = {
     "direct": (requests.direct, 11, 27),
     "indirect": (requests.indirect, 6, 14),
-    "reference": (requests.reference, 2.5, 7),
-    "talked": (requests.talked, 4, 4),
+    "reference": (pointing.reference, 2.5, 7),
+    "talked": (pointing.talked, 4, 4),
     "offered": (requests.offered, 1.2, 1.5),
-    "then": (requests.then, 1.5, 4),
-    "again": (requests.again, 0.4, 1),
-    "another": (requests.another, 1.5, 4),
-    "deictic": (requests.deictic, 1.5, 0),
+    "then": (pointing.then, 1.5, 4),
+    "again": (pointing.again, 0.4, 1),
+    "another": (pointing.another, 1.5, 4),
+    "deictic": (pointing.deictic, 1.5, 0),
     "two": (requests.two, 4.5, 11),
     "outcome": (requests.outcome, 2.2, 0),
     "hindered": (requests.hindered, 1.4, 0),

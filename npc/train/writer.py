@@ -12,7 +12,8 @@ from random import Random
 
 from npc.actions import PLAYER
 from npc.state import Exchange, Outcome
-from npc.train.corpus import Corpus, PhrasingsForm
+from npc.train.corpus import Corpus
+from npc.train.forms import PhrasingsForm
 from npc.train.lore import Told
 from npc.train.notation import as_npc, definite, fill, gerund, slots
 from npc.train.stage import Known, Request, Stage

@@ -8,13 +8,13 @@ import pytest
 
 from npc.actions import charset
 from npc.errors import ConfigError
+from npc.train.casting import set_stage
 from npc.train.corpus import DATA, Corpus, load_corpus
 from npc.train.generate import ChatExample, examples, read_examples, write_examples
 from npc.train.lore import LoreForm, Question, deal
 from npc.train.mishear import Mishearing, learn, written
 from npc.train.notation import gerund
 from npc.train.sounds import neighbours
-from npc.train.stage import set_stage
 from npc.train.tasks import SHARES
 
 N = 1200
@@ -39,11 +39,20 @@ def test_an_example_is_the_same_whenever_it_is_made(corpus: Corpus, made: list[C
     assert list(examples(corpus, 20, seed=1)) != made[:20]
 
 
-def test_calls_stand_where_they_are_due_and_nowhere_else(made: list[ChatExample]) -> None:
+def test_calls_stand_where_they_are_due_and_nowhere_else(corpus: Corpus, made: list[ChatExample]) -> None:
+    once = ("direct", "indirect", "reference", "talked", "then", "again", "another", "deictic", "both")
+    n_due = {**dict.fromkeys(once, 1), "two": 2}
+    n_offered = 0
     for example in made:
         n_calls = len(re.findall(r"\[(?!feel|gesture)\w+\(", example.reply))
-        once = dict.fromkeys(("direct", "indirect", "reference", "then", "again", "another", "deictic", "both"), 1)
-        assert n_calls == {**once, "two": 2}.get(example.kind, 0) or example.kind == "outcome", example
+        if example.kind == "offered" and (said := example.messages[-1].content) in corpus.phrasings.accept:
+            assert n_calls == 1, example
+            n_offered += 1
+        elif example.kind == "offered" and said in corpus.phrasings.decline:
+            assert n_calls == 0, example
+        elif example.kind not in ("offered", "outcome"):
+            assert n_calls == n_due.get(example.kind, 0), example
+    assert n_offered
 
 
 def test_a_reply_begins_with_words(made: list[ChatExample]) -> None:

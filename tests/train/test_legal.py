@@ -9,8 +9,8 @@ from npc.actions import compile_reply_grammar
 from npc.llm.architecture import Architecture
 from npc.llm.tokenizer import ChatTokenizer
 from npc.models import ModelStore
+from npc.train.casting import set_stage
 from npc.train.corpus import load_corpus
-from npc.train.stage import set_stage
 from npc.train.tasks import SHARES, Writer, write
 
 

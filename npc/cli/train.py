@@ -11,6 +11,7 @@ npc train merge ADAPTER --out build/merged                    base + adapter as 
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,13 +20,7 @@ import typer
 from npc.cli.evaluate import HeldOut, Set, material
 
 if TYPE_CHECKING:
-    from npc.llm.tokenizer import ChatTokenizer
-    from npc.models import ModelStore
     from npc.train.generate import ChatExample
-    from npc.train.recipe import Recipe
-
-EXPORT_S = 25
-"""Loading the base, the last look at the dev examples, and writing what ships."""
 
 app = typer.Typer(no_args_is_help=True, help="Make a model that plays characters: data, tuning, export.")
 
@@ -78,10 +73,13 @@ def run(
     ] = None,
 ) -> None:
     """Tune a model as a recipe says, and export what ships."""
+    began_s = time.monotonic()  # importing torch takes its time, too
     import logging
 
     from npc.errors import NpcError
     from npc.models import ModelStore
+    from npc.train.corpus import DATA
+    from npc.train.job import Job
     from npc.train.recipe import read_recipe
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -89,7 +87,21 @@ def run(
         read = read_recipe(recipe)
         if examples is not None:
             read = read.model_copy(update={"examples": examples})
-        _tune(read, out, device, steps, tuned, corpus, base, ModelStore(models_dir=models), processes, within, adapter)
+        Job(
+            read,
+            out,
+            typer.echo,
+            device=device,
+            steps=steps,
+            tuned=tuned,
+            corpus=corpus or DATA,
+            base=base,
+            adapter=adapter,
+            store=ModelStore(models_dir=models),
+            n_processes=processes or os.cpu_count() or 1,
+            within_s=within,
+            began_s=began_s,
+        ).run()
     except NpcError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
@@ -159,94 +171,3 @@ def heard(
     except NpcError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
-
-
-def _tune(
-    recipe: "Recipe",
-    out: Path,
-    device: str,
-    steps: int | None,
-    tuned: Path | None,
-    corpus: Path | None,
-    base: Path | None,
-    store: "ModelStore",
-    processes: int | None = None,
-    within_s: int | None = None,
-    adapter: Path | None = None,
-) -> None:
-    import time
-
-    began = time.monotonic()
-    import torch
-
-    from npc.errors import ConfigError
-    from npc.llm.architecture import Architecture
-    from npc.llm.tokenizer import ChatTokenizer
-    from npc.models.adapter import write_sums
-    from npc.train import export
-    from npc.train.corpus import DATA, load_corpus
-    from npc.train.factory import Factory
-    from npc.train.tune import Tuning, load_base, shortened
-
-    device = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    is_draft = recipe.method == "draft"
-    if is_draft and tuned is None:
-        raise ConfigError("a drafter is taught by a tuned model: --tuned wants its folder")
-    if adapter is not None and recipe.method != "low-rank":
-        raise ConfigError(f"--adapter is for low-rank tuning; the recipe's method is {recipe.method}")
-    folder = tuned or base or (Path(recipe.base) if Path(recipe.base).is_dir() else store.ensure(recipe.base))
-    tokenizer, eos_ids = ChatTokenizer(folder), Architecture.read(folder).eos_ids
-    end = tokenizer.encode("<|im_end|>")
-    eos_id = end[0] if len(end) == 1 and end[0] in eos_ids else eos_ids[0]
-    factory = Factory(corpus or DATA, recipe.seed, recipe.dev_worlds, recipe.n_worlds)
-    if recipe.method == "phrases":
-        made = factory.examples(recipe.examples, processes or os.cpu_count() or 1)
-        _learn_phrases(recipe, made, tokenizer, eos_id, out)
-        return
-    stock = factory.stock(recipe.examples, folder, eos_id, recipe.max_tokens, processes or os.cpu_count() or 1)
-    try:
-        first, dev = stock[0], stock.watched[: recipe.dev_examples]
-        if not first:
-            raise ConfigError("nothing to learn from: every example is longer than max_tokens, or of a dev world")
-        typer.echo(
-            f"the first of {len(stock)} rounds made in {time.monotonic() - began:.0f} s: {len(first)} examples, "
-            f"{sum(len(each.ids) for each in first):,} tokens, {sum(len(each.learnt) for each in first):,} replies; "
-            f"{len(dev)} to watch"
-        )
-        model = load_base(folder, device)
-        teacher = model.eval() if is_draft else None
-        if is_draft:
-            model = shortened(model, recipe.layers)
-        if within_s is not None:
-            left_s = within_s - EXPORT_S - (time.monotonic() - began)
-            if left_s <= 0:
-                raise ConfigError(f"making ready took so long that of {within_s} s nothing is left to train in")
-            recipe = recipe.model_copy(update={"minutes": min(recipe.minutes, left_s / 60)})
-        tuning = Tuning(model, recipe, stock, dev, out, eos_id, teacher, adapter=adapter)
-        tuning.run(steps)
-    finally:
-        stock.close()
-    if recipe.method == "low-rank":
-        export.export_adapter(model, recipe, out / "adapter")
-    export.export_merged(model, folder, out / "merged")
-    scores = out / "scores.json"
-    found = json.loads(scores.read_text(encoding="utf-8")) if scores.exists() else {}
-    card = out / ("adapter" if recipe.method == "low-rank" else "merged")
-    export.write_card(card, recipe, load_corpus(corpus or DATA).counts(), next(iter(found.values()), {}))
-    write_sums(card)
-
-
-def _learn_phrases(
-    recipe: "Recipe", made: "list[ChatExample]", tokenizer: "ChatTokenizer", eos_id: int, out: Path
-) -> None:
-    from npc.train import phrases
-
-    def replies(is_dev: bool) -> list[list[int]]:
-        chosen = [example.reply for example in made if (example.world in recipe.dev_worlds) == is_dev]
-        return [[*tokenizer.encode(reply), eos_id] for reply in chosen]
-
-    train, dev = replies(is_dev=False), replies(is_dev=True)
-    table = phrases.learn(train)
-    on_dev = phrases.share_guessed(table, dev) if dev else None
-    phrases.export(table, recipe, len(train), on_dev, out)
-    typer.echo(f"{len(table):,} phrases of {len(train):,} replies" + (f"; dev {on_dev:.3f}" if on_dev else ""))

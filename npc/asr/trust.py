@@ -63,7 +63,10 @@ def is_doubtful(decoded: Decoded) -> bool:
 
 def first_saying(tokens: Sequence[int]) -> int:
     """How many tokens there are until the text begins to repeat itself; all of them where it does not."""
-    return min(_restart(tokens), _loop(tokens))
+    n = len(tokens)
+    while (shorter := min(_restart(tokens[:n]), _loop(tokens[:n]))) < n:  # what is left may itself repeat its beginning
+        n = shorter
+    return n
 
 
 def _restart(tokens: Sequence[int]) -> int:

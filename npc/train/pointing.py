@@ -47,8 +47,10 @@ def talked(writer: Writer) -> Draft | None:
     ]
     if not talks:
         return None
-    *before, asked = (request.phrase(line) for line in random.choice(talks))
-    history = tuple(Exchange(*pair) for pair in zip(before[::2], before[1::2], strict=True))
+    talk = random.choice(talks)
+    to_player = replace(request, words={name: "you" if said == "me" else said for name, said in request.words.items()})
+    *players, asked = map(request.phrase, talk[::2])
+    history = tuple(map(Exchange, players, map(to_player.phrase, talk[1::2])))
     state = SessionState(stage.scene, Heart.at_first(stage.character.temper))
     for exchange in history:
         remember(state, exchange)

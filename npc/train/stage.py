@@ -1,5 +1,6 @@
 """What an example is made on: somebody in a scene, what can be done there and is known, and requests that fit."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
@@ -12,6 +13,12 @@ from npc.train.forms import CastForm, FactForm, Manner
 from npc.train.lore import Told
 from npc.train.notation import definite, fill, numeral, single, slots
 from npc.world import Entity, Scene
+
+_SUBJECTS = (
+    r"(?:'s\b| (?:is|isn't|was|wasn't|has|hasn't|had|does|doesn't|did|can|can't|could|will|won't|would|may|must"
+    r"|wants|needs|looks|says|said|stands|sits|waits|keeps|knows|comes|came|goes|went|lies|seems|likes|asks|asked)\b)"
+)
+"""What follows a subject: nothing that can stand behind "me"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +66,11 @@ class Request:
 
     def suits(self, template: str) -> bool:
         """Whether everything that it names is given here, and nothing reads "Me was …"."""
-        is_subject = any(f"{{{name[:1].upper()}{name[1:]}}}" in template for name in self.words.keys() - self.named)
+        unnamed = self.words.keys() - self.named
+        is_subject = any(
+            f"{{{name[:1].upper()}{name[1:]}}}" in template or re.search(rf"\{{{name}\}}{_SUBJECTS}", template)
+            for name in unnamed
+        )
         return set(slots(template)) <= set(self.words) and not is_subject
 
     def phrase(self, template: str) -> str:

@@ -1,7 +1,7 @@
 """What a decoder says is believed only where it could have been spoken."""
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from npc.asr.trust import (
@@ -70,6 +70,7 @@ def test_what_is_said_twice_is_doubted_but_over_and_over_it_is_not_said_at_all()
 
 
 @given(st.lists(st.integers(0, 5), max_size=40))
+@example([1, 1, 0, 1, 1, 1, 1])
 def test_the_first_saying_of_the_first_saying_is_itself(tokens: list[int]) -> None:
     n = first_saying(tokens)
     assert 0 <= n <= len(tokens)

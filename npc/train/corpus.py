@@ -5,6 +5,7 @@ mistake is reported with its file and line.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -176,6 +177,9 @@ def _with_more(sheet: Sheet, world: World, requests: RequestsForm) -> World:
             said = {name: [*getattr(deed.form, name), *getattr(more, name)] for name in MoreForm.model_fields}
             deed = Deed(deed.spec, deed.form.model_copy(update=said))
             _check_slots(sheet, (deed.spec.name,), deed.spec, more)
+            for text, n in Counter([*deed.form.ask, *deed.form.says, *deed.form.hint]).items():
+                if n > 1:
+                    sheet.blame((deed.spec.name,), f"'{text}' stands {n} times, here and in worlds/", is_key=True)
         deeds.append(deed)
     for bare in sorted(set(requests.root) - {deed.spec.name for deed in world.deeds}):
         sheet.blame((bare,), f"'{bare}' is no action of worlds/{world.id}.yaml", is_key=True)

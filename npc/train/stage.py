@@ -61,15 +61,16 @@ class Request:
 
     @property
     def named(self) -> tuple[str, ...]:
-        """Parameters that the player has to name: all but oneself."""
-        return tuple(name for name, words in self.words.items() if words != "me")
+        """Parameters that the player has to name: all but oneself, where it must be somebody."""
+        may_be_open = {parameter.name for parameter in self.deed.spec.parameters if parameter.is_optional}
+        return tuple(name for name, words in self.words.items() if words != "me" or name in may_be_open)
 
     def suits(self, template: str) -> bool:
         """Whether everything that it names is given here, and nothing reads "Me was …"."""
-        unnamed = self.words.keys() - self.named
+        oneself = [name for name, words in self.words.items() if words == "me"]
         is_subject = any(
             f"{{{name[:1].upper()}{name[1:]}}}" in template or re.search(rf"\{{{name}\}}{_SUBJECTS}", template)
-            for name in unnamed
+            for name in oneself
         )
         return set(slots(template)) <= set(self.words) and not is_subject
 

@@ -15,7 +15,7 @@ from npc.train.writer import Draft, Writer
 
 KINDS: Mapping[str, tuple[Callable[[Writer], Draft | None], float, float]] = {
     "direct": (requests.direct, 11, 27),
-    "indirect": (requests.indirect, 6, 14),
+    "indirect": (requests.indirect, 8, 16),
     "reference": (pointing.reference, 2.5, 7),
     "talked": (pointing.talked, 4, 4),
     "offered": (requests.offered, 1.2, 1.5),

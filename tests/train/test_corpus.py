@@ -121,18 +121,28 @@ def test_any_stage_can_be_set(corpus: Corpus) -> None:
 
 
 def test_a_mistake_in_authored_data_is_shown_with_its_place(tmp_path: Path) -> None:
-    for name in ("manners", "worlds"):
+    for name in ("manners", "worlds", "requests"):
         (tmp_path / name).mkdir()
     (tmp_path / "phrasings.yaml").write_text((DATA / "phrasings.yaml").read_text())
     world = tmp_path / "worlds" / "farm.yaml"
     world.write_text(
         "about: a farm\nscenes: [Noon.]\nactions:\n  milk(cow=object): {does: Milk., do: milk it, did: milked it}\n"
+        "  wave(): {does: Wave., do: wave, did: waved, hint: [We must be seen.]}\n"
         "facts: []\ncast:\n  - {name: Jo, role: farmer, manner: loud, persona: You farm.}\n"
+    )
+    (tmp_path / "requests" / "farm.yaml").write_text(
+        "wave:\n  hint: [We must be seen.]\n  talks:\n  - [Who is there?, Neighbours., So?, Shall I wave?]\nmoo: {}\n"
     )
     with pytest.raises(ConfigError) as caught:
         load_corpus(tmp_path)
-    assert "farm.yaml:4:3: 'milk it' leaves cow open" in str(caught.value)
-    assert "farm.yaml:7:38: manner 'loud' is unknown" in str(caught.value)
+    for mistake in (
+        "worlds/farm.yaml:4:3: 'milk it' leaves cow open",
+        "worlds/farm.yaml:8:38: manner 'loud' is unknown",
+        "requests/farm.yaml:1:1: 'We must be seen.' stands 2 times",
+        "requests/farm.yaml:1:1: 'Shall I wave?' is the character's line; a talk ends with the player's",
+        "requests/farm.yaml:5:1: 'moo' is no action of worlds/farm.yaml",
+    ):
+        assert mistake in str(caught.value)
 
 
 def test_confusions_are_learnt_from_what_was_heard_and_made_again() -> None:
